@@ -1,0 +1,234 @@
+"""A durable job: one row is the truth, whatever happens to messages and processes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Self
+
+from django.db import models, transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from hostmaster.core.clock import DatabaseNow
+from hostmaster.core.jobs.lanes import Lane
+from hostmaster.core.registry import JobKind, get_registry
+from hostmaster.core.state import StateMachine
+
+
+class DurableJobQuerySet(models.QuerySet[Any]):
+    """Questions about many jobs, in the words every kind shares."""
+
+    model: type[DurableJob]
+
+    def in_states(self, states: frozenset[str]) -> Self:
+        return self.filter(**{f"{self.model.STATE_FIELD}__in": sorted(states)})
+
+    def waiting(self) -> Self:
+        return self.in_states(frozenset({self.model.WAITING_STATE}))
+
+    def due(self) -> Self:
+        """Waiting, and their time has come."""
+        return self.waiting().filter(run_at__lte=DatabaseNow())
+
+    def running(self) -> Self:
+        return self.in_states(self.model.RUNNING_STATES)
+
+    def expired(self) -> Self:
+        """Claimed by somebody whose lease ran out: killed, hung or cut off."""
+        return self.running().filter(lease_until__lt=DatabaseNow())
+
+    def open(self) -> Self:
+        return self.in_states(self.model.open_states())
+
+    def dead(self) -> Self:
+        """Dead letters: failed for good until a person retries them."""
+        return self.in_states(self.model.DEAD_STATES)
+
+
+class DurableJob(StateMachine):
+    """A row that a lane works off: waiting → running … → final, each step guarded.
+
+    A subclass states its states and, in its app's `registry.py`, a `JobKind` for each kind. The
+    version is the fencing token: a claim raises it, so a zombie's settle changes nothing.
+    """
+
+    WAITING_STATE: ClassVar[str]
+    CLAIMED_STATE: ClassVar[str]  # the running state a claim moves to
+    RUNNING_STATES: ClassVar[frozenset[str]]
+    DONE_STATE: ClassVar[str]
+    FAILED_STATE: ClassVar[str]
+    TIMED_OUT_STATE: ClassVar[str]
+    CANCELLED_STATE: ClassVar[str]
+    DEAD_STATES: ClassVar[frozenset[str]]
+
+    tenant = models.ForeignKey("tenants.Tenant", models.CASCADE, related_name="+")
+    attempts = models.PositiveSmallIntegerField(
+        default=0, editable=False, help_text="Counted at the claim, so a killed worker counts."
+    )
+    max_attempts = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Empty: as often as this kind of job is tried."
+    )
+    run_at = models.DateTimeField(default=timezone.now, help_text="Not started before (UTC).")
+    deadline_at = models.DateTimeField(null=True, blank=True, editable=False)
+    lease_until = models.DateTimeField(null=True, blank=True, editable=False)
+    lease_owner = models.CharField(max_length=200, blank=True, default="", editable=False)
+    dedupe_key = models.CharField(max_length=200, null=True, blank=True)
+    errors = models.JSONField(
+        default=list,
+        blank=True,
+        editable=False,
+        help_text="One entry a failed attempt: at, attempt, type, message, retryable.",
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    started_at = models.DateTimeField(null=True, blank=True, editable=False)
+    finished_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+    @classmethod
+    def open_states(cls) -> frozenset[str]:
+        return cls.RUNNING_STATES | {cls.WAITING_STATE}
+
+    @classmethod
+    def dedupe_constraint(cls, name: str, open_states: list[str]) -> models.UniqueConstraint:
+        """`dedupe_key` is unique while a job is not final."""
+        condition = Q(**{f"{cls.STATE_FIELD}__in": open_states})
+        return models.UniqueConstraint(fields=["dedupe_key"], condition=condition, name=name)
+
+    @property
+    def job_kind(self) -> JobKind:
+        """How this kind of job is run. Raises `RegistryError` for a kind nobody registered."""
+        return get_registry().job_kind(self._meta.label, self.kind_name())
+
+    def kind_name(self) -> str:
+        return str(getattr(self, "kind", self._meta.model_name))
+
+    def attempts_allowed(self) -> int:
+        return self.max_attempts or self.job_kind.retry.attempts_allowed()
+
+    @property
+    def is_open(self) -> bool:
+        return self.current_state in self.open_states()
+
+    @property
+    def is_running(self) -> bool:
+        return self.current_state in self.RUNNING_STATES
+
+    @property
+    def is_dead(self) -> bool:
+        return self.current_state in self.DEAD_STATES
+
+    def final_fields(self) -> Mapping[str, object]:
+        """Fields every final state writes in its own UPDATE, such as secrets to forget."""
+        return {}
+
+    def advance(self, to: str, *, actor: str = "", reason: str = "", **fields: Any) -> bool:
+        """As `StateMachine.advance`, with a `JobEvent` in the same transaction.
+
+        Leaving a running state also needs a lease that still holds: what an expired lease
+        settles changes nothing, swept or not.
+        """
+        guard = Q(lease_until__gt=DatabaseNow()) if self.is_running else Q()
+        return self._advance_and_record(guard, to, actor, reason, fields)
+
+    def take_from_holder(self, guard: Q, to: str, *, actor: str, reason: str, **fields: Any) -> bool:
+        """Move a running row without its holder: its lease is over, or a person cancelled it."""
+        return self._advance_and_record(guard, to, actor, reason, fields)
+
+    def _advance_and_record(
+        self, guard: Q, to: str, actor: str, reason: str, fields: Mapping[str, Any]
+    ) -> bool:
+        came_from = self.current_state
+        if to not in self.open_states():
+            fields = {
+                "finished_at": timezone.now(),
+                "lease_until": None,
+                "lease_owner": "",
+                **self.final_fields(),
+                **fields,
+            }
+        with transaction.atomic():
+            if not self._advance(guard, to, fields):
+                return False
+            JobEvent.objects.create(
+                tenant_id=self.tenant_id,
+                label=self._meta.label,
+                object_id=str(self.pk),
+                from_state=came_from,
+                to_state=to,
+                actor=actor,
+                reason=reason[:2000],
+            )
+        return True
+
+
+class JobEvent(models.Model):
+    """One transition of a job: from what, to what, by whom, why. Kept 90 days."""
+
+    tenant = models.ForeignKey("tenants.Tenant", models.CASCADE, null=True, related_name="+")
+    label = models.CharField(max_length=100)
+    object_id = models.CharField(max_length=64)
+    from_state = models.CharField(max_length=30)
+    to_state = models.CharField(max_length=30)
+    actor = models.CharField(max_length=200, blank=True, default="")
+    reason = models.TextField(blank=True, default="")
+    at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        db_table = "job_events"
+        ordering = ["at", "pk"]
+        indexes = [
+            models.Index(fields=["label", "object_id", "at"], name="job_events_object"),
+            models.Index(fields=["at"], name="job_events_at"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.from_state} → {self.to_state}"
+
+
+class Lease(models.Model):
+    """A name held by one process at a time, by the database's clock."""
+
+    name = models.CharField(max_length=150, primary_key=True)
+    owner = models.CharField(max_length=200)
+    until = models.DateTimeField()
+
+    class Meta:
+        db_table = "leases"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ScheduleState(models.Model):
+    """How a schedule of the registry fared: shown in the admin, judged by /health.
+
+    When it is due next is django-q2's `Schedule` row of the same name.
+    """
+
+    name = models.CharField(max_length=100, primary_key=True)
+    lane = models.CharField(max_length=20, choices=[(lane.value, lane.value) for lane in Lane])
+    cron = models.CharField(max_length=100)
+    description = models.TextField(blank=True, default="")
+    last_started_at = models.DateTimeField(null=True, blank=True)
+    last_finished_at = models.DateTimeField(null=True, blank=True)
+    last_duration_seconds = models.FloatField(null=True, blank=True)
+    last_processed = models.PositiveIntegerField(null=True, blank=True)
+    last_succeeded = models.PositiveIntegerField(null=True, blank=True)
+    last_failed = models.PositiveIntegerField(null=True, blank=True)
+    last_error = models.TextField(blank=True, default="")
+    next_run_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        db_table = "schedule_states"
+        ordering = ["name"]
+        verbose_name = "schedule"
+
+    def __str__(self) -> str:
+        return self.name
+
+    def is_late(self, now: datetime, grace: timedelta) -> bool:
+        """Its next run should have started more than `grace` ago."""
+        return self.next_run_at is not None and self.next_run_at + grace < now

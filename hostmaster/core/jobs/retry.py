@@ -1,0 +1,33 @@
+"""When next, or never: the answer from the attempts made and the error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.conf import settings
+
+
+class PermanentError(Exception):
+    """This job cannot succeed however often it is tried."""
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """Delay before retry n: `RETRY_DELAY` ms × 5^(n-1), at most `longest`.
+
+    `max_attempts` counts every attempt, the first included; `None`: `MAX_RETRIES` retries follow it.
+    """
+
+    max_attempts: int | None = 3
+    longest: timedelta = timedelta(minutes=10)
+
+    def attempts_allowed(self) -> int:
+        if self.max_attempts is None:
+            return int(settings.MAX_RETRIES) + 1
+        return self.max_attempts
+
+    def delay_before(self, retry: int) -> timedelta:
+        """`retry` is 1 for the first retry."""
+        delay = timedelta(milliseconds=settings.RETRY_DELAY) * 5 ** (retry - 1)
+        return min(delay, self.longest)

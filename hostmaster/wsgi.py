@@ -1,0 +1,10 @@
+"""The WSGI entry, for servers that have no ASGI: live pages then poll."""
+
+from __future__ import annotations
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "hostmaster.settings")
+application = get_wsgi_application()
