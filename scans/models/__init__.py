@@ -1,0 +1,24 @@
+"""The tables of the scans app."""
+
+from __future__ import annotations
+
+from scans.models.accounts import Account, AccountStatus
+from scans.models.inventory import Instance, InventoryItem, Resource
+from scans.models.jobs import ScanJob, ScanKind, ScanState, ScanUnit, UnitOutcome
+from scans.models.recommendations import Confidence, Recommendation, RecommendationStatus
+
+__all__ = [
+    "Account",
+    "AccountStatus",
+    "Confidence",
+    "Instance",
+    "InventoryItem",
+    "Recommendation",
+    "RecommendationStatus",
+    "Resource",
+    "ScanJob",
+    "ScanKind",
+    "ScanState",
+    "ScanUnit",
+    "UnitOutcome",
+]
