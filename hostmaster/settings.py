@@ -4,6 +4,7 @@ value. `docs/settings.md` explains every name; wrong values are system checks wi
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import timedelta
 from pathlib import Path
@@ -12,11 +13,12 @@ from typing import Any
 import environ
 
 from hostmaster.core.jobs.lanes import Lane, LaneSize, cluster_settings
+from hostmaster.core.logs import logging_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = environ.FileAwareEnv()
-environ.FileAwareEnv.read_env(str(BASE_DIR / ".env"))
+environ.Env.read_env(os.environ.get("DOTENV_PATH", str(BASE_DIR / ".env")))
 
 ENV = env.str("ENV", env.str("NODE_ENV", "development"))
 IS_PRODUCTION = ENV in {"production", "staging"}
@@ -138,6 +140,11 @@ elif IS_SQLITE:
 else:
     _BROKER = {"orm": "default", "broker_class": "hostmaster.core.jobs.brokers.NotifyBroker"}
 Q_CLUSTER = cluster_settings(LANE_SIZES, poll_seconds=0.1 if IS_SQLITE else 1.0, **_BROKER)
+
+# Logs: one JSON object a line, or text for people; secrets masked in both.
+LOG_FORMAT = env.str("LOG_FORMAT", "json" if IS_PRODUCTION else "text")
+LOG_LEVEL = env.str("LOG_LEVEL", "INFO")
+LOGGING = logging_settings(LOG_FORMAT, LOG_LEVEL)
 
 # AWS
 AWS_ENDPOINT_URL = env.str("AWS_ENDPOINT_URL", "")
