@@ -77,7 +77,7 @@ def lane_of(model: type[DurableJob], kind: str) -> str:
 
 
 def by_kind(jobs: DurableJobQuerySet, *columns: str) -> QuerySet[Any, dict[str, Any]]:
-    """`jobs` grouped by kind and `columns`. A model without a `kind` column is one kind: its name."""
+    """`jobs` grouped by kind and `columns`; a model without a `kind` column is one kind."""
     model = jobs.model
     has_column = any(field.name == "kind" for field in model._meta.get_fields())
     kind = F("kind") if has_column else Value(str(model._meta.model_name))
