@@ -53,6 +53,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "hostmaster.core.web.csp.content_security_policy",
+    "hostmaster.core.web.api_gate.api_gate",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -105,8 +107,47 @@ USE_TZ = True
 USE_I18N = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "staticfiles"
 STATICFILES_DIRS = [BASE_DIR / "static"]
+# Where `collectstatic` ran: compressed files whose names carry their hash. Elsewhere whitenoise
+# serves each app's files as they are, so a fresh clone needs no build step, DEBUG on or off.
+_COLLECTED = BASE_DIR / "staticfiles"
+_IS_COLLECTED = "collectstatic" in sys.argv or (
+    IS_PRODUCTION and (_COLLECTED / "staticfiles.json").exists()
+)
+STATIC_ROOT = _COLLECTED if _IS_COLLECTED else None
+WHITENOISE_USE_FINDERS = not _IS_COLLECTED
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if _IS_COLLECTED
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+
+# Web security. nosniff, same-origin opener and referrer and DENY for frames are Django's defaults.
+# Scheme and client address come from uvicorn, which believes a proxy's headers only when the
+# proxy is named in FORWARDED_ALLOW_IPS; Django is told to believe none.
+SECURE_CSP = {
+    "default-src": ["'self'"],
+    "img-src": ["'self'", "data:"],
+    "object-src": ["'none'"],
+    "base-uri": ["'self'"],
+    "form-action": ["'self'"],
+    "frame-ancestors": ["'none'"],
+}
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_PRODUCTION
+SESSION_COOKIE_NAME = "__Host-sessionid" if IS_PRODUCTION else "sessionid"
+CSRF_COOKIE_NAME = "__Host-csrftoken" if IS_PRODUCTION else "csrftoken"
+CSRF_COOKIE_HTTPONLY = True  # pages carry the token in the form or a data attribute
+SECURE_HSTS_SECONDS = 31_536_000 if IS_PRODUCTION else 0
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",  # HSTS for subdomains: the domain above is not ours to decide about
+    "security.W008",  # the redirect to https is the proxy's; probes ask over plain http
+    "security.W021",  # nor is preloading
+]
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+API_RATE_PER_MINUTE = env.int("API_RATE_PER_MINUTE", 600)  # requests, for each token
 
 AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",
@@ -114,6 +155,12 @@ AUTHENTICATION_BACKENDS = [
 ]
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_LOCKOUT_CALLABLE = "hostmaster.core.web.lockout.locked_out"
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # the page says when; that holds
+AXES_CLIENT_IP_CALLABLE = "hostmaster.core.web.lockout.client_address"
+AXES_VERBOSE = False
 
 # Jobs
 REDIS_URL = env.str("REDIS_URL", "")
@@ -148,5 +195,8 @@ LOGGING = logging_settings(LOG_FORMAT, LOG_LEVEL)
 
 # AWS
 AWS_ENDPOINT_URL = env.str("AWS_ENDPOINT_URL", "")
+
+# URL scans
+CONTAINER_TIMEOUT_MS = env.int("CONTAINER_TIMEOUT_MS", 30_000)
 
 RUNNING_TESTS = "pytest" in sys.modules

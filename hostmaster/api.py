@@ -1,0 +1,34 @@
+"""The REST API under /api/v1/: the routers of the apps, one authentication, one shape of error."""
+
+from __future__ import annotations
+
+from ninja import NinjaAPI
+
+from hostmaster.core.web.authentication import MemberAuth, TokenAuth
+from hostmaster.core.web.error_answers import add_error_answers
+from hostmaster.core.web.parsing import StrictParser
+
+DESCRIPTION = """
+Send `Authorization: Bearer hm_…` (`manage.py create_token`) with each request, or use the session
+of a signed-in member. A viewer may read, an operator may write. Everything belongs to your tenant;
+what belongs to another answers 404. Lists take `limit` and `offset` and answer `items` and
+`next_offset`. Errors answer `{"detail": …}`; beyond the token's rate they answer 429 with
+`Retry-After`. A body is JSON of at most 1 MiB with a `Content-Length`.
+"""
+
+
+def build_api() -> NinjaAPI:
+    """The API without a route: who may call, how bodies are read, how errors look."""
+    api = NinjaAPI(
+        title="hostmaster",
+        version="1",
+        description=DESCRIPTION,
+        urls_namespace="api-v1",
+        auth=[TokenAuth(), MemberAuth()],
+        parser=StrictParser(),
+    )
+    add_error_answers(api)
+    return api
+
+
+api = build_api()

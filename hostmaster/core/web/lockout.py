@@ -1,0 +1,45 @@
+"""What a person sees after too many failed sign-ins, and from which address they came."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from axes.models import AccessAttempt
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+
+
+def client_address(request: HttpRequest) -> str | None:
+    """The peer as the server knows it. Never a header: anybody can send X-Forwarded-For."""
+    return request.META.get("REMOTE_ADDR") or None
+
+
+def locked_out(request: HttpRequest, *_more: object) -> HttpResponse:
+    """The page that says when to try again (429, `Retry-After`).
+
+    axes hands over more, in another order under ASGI than under WSGI, so only the request is used.
+    """
+    username = str((getattr(request, "axes_credentials", None) or {}).get("username") or "")
+    until = _locked_until(username, client_address(request))
+    wait = max(1, round((until - timezone.now()).total_seconds()))
+    context = {"until": until, "minutes": -(-wait // 60)}
+    response = render(request, "locked_out.html", context, status=429)
+    response.headers["Retry-After"] = str(wait)
+    return response
+
+
+def _locked_until(username: str, address: str | None) -> datetime:
+    """When so many failures are older than the cool-off that fewer than the limit count."""
+    start = timezone.now() - settings.AXES_COOLOFF_TIME
+    recent = AccessAttempt.objects.filter(
+        username=username, ip_address=address, attempt_time__gte=start
+    ).order_by("attempt_time")
+    counted = list(recent.values_list("attempt_time", "failures_since_start"))
+    remaining = sum(failures for _, failures in counted)
+    for attempt_time, failures in counted:
+        remaining -= failures
+        if remaining < settings.AXES_FAILURE_LIMIT:
+            return attempt_time + settings.AXES_COOLOFF_TIME  # type: ignore[no-any-return] # axes is untyped
+    return timezone.now() + settings.AXES_COOLOFF_TIME
