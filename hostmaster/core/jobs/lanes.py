@@ -23,7 +23,9 @@ class LaneSize:
     recycle: int  # tasks after which a worker leaves and gives its memory back
 
 
-def cluster_settings(sizes: dict[Lane, LaneSize], *, poll_seconds: float, **broker: Any) -> dict[str, Any]:
+def cluster_settings(
+    sizes: dict[Lane, LaneSize], *, poll_seconds: float, **broker: Any
+) -> dict[str, Any]:
     """`Q_CLUSTER` for all lanes. `broker`: the keys that choose django-q2's broker.
 
     The queue carries doorbells only, hence: never tried twice (`max_attempts` 1, failures

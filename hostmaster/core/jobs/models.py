@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, ClassVar, Self
 
-from django.db import models, transaction
+from django.db import IntegrityError, models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from hostmaster.core import logs
 from hostmaster.core.clock import DatabaseNow
+from hostmaster.core.jobs import doorbells
 from hostmaster.core.jobs.lanes import Lane
 from hostmaster.core.registry import JobKind, get_registry
 from hostmaster.core.state import StateMachine
+
+
+class LeaseLostError(Exception):
+    """This job was taken away from its worker: cancelled, or its lease ran out."""
+
+
+class JobAlreadyOpenError(Exception):
+    """Another job for the same thing is already open."""
 
 
 class DurableJobQuerySet(models.QuerySet[Any]):
@@ -44,6 +57,14 @@ class DurableJobQuerySet(models.QuerySet[Any]):
     def dead(self) -> Self:
         """Dead letters: failed for good until a person retries them."""
         return self.in_states(self.model.DEAD_STATES)
+
+    def retry(self, *, actor: str = "") -> int:
+        """Revive the dead letters among them; answers how many. Those with an open twin stay."""
+        revived = 0
+        for job in self.dead().iterator():
+            with suppress(JobAlreadyOpenError):
+                revived += job.retry(actor=actor)
+        return revived
 
 
 class DurableJob(StateMachine):
@@ -133,9 +154,52 @@ class DurableJob(StateMachine):
         guard = Q(lease_until__gt=DatabaseNow()) if self.is_running else Q()
         return self._advance_and_record(guard, to, actor, reason, fields)
 
-    def take_from_holder(self, guard: Q, to: str, *, actor: str, reason: str, **fields: Any) -> bool:
+    def take(self, guard: Q, *, actor: str, **fields: Any) -> bool:
+        """Claim a waiting row for the holder named in `fields`."""
+        return self._advance_and_record(guard, self.CLAIMED_STATE, actor, "", fields)
+
+    def take_from_holder(
+        self, guard: Q, to: str, *, actor: str, reason: str, **fields: Any
+    ) -> bool:
         """Move a running row without its holder: its lease is over, or a person cancelled it."""
         return self._advance_and_record(guard, to, actor, reason, fields)
+
+    def retry(self, *, actor: str = "") -> bool:
+        """Revive a dead letter: all attempts anew, history kept. `False`: somebody was first.
+
+        Raises `JobAlreadyOpenError` while another job for the same thing is open.
+        """
+        anew = {"attempts": 0, "run_at": timezone.now(), "finished_at": None, "deadline_at": None}
+        try:
+            with transaction.atomic():
+                done = self.advance(self.WAITING_STATE, actor=actor, reason="Retried.", **anew)
+        except IntegrityError as error:
+            raise JobAlreadyOpenError(str(JobAlreadyOpenError.__doc__)) from error
+        return done and self._ring()
+
+    def cancel(self, *, actor: str = "", reason: str = "Cancelled.") -> bool:
+        """End an open job. One that runs is taken from its worker, whose result is then dropped."""
+        return self.take_from_holder(Q(), self.CANCELLED_STATE, actor=actor, reason=reason)
+
+    def run_now(self, *, actor: str = "") -> bool:
+        """Do not wait for `run_at`. `False` unless the job waits."""
+        if self.current_state != self.WAITING_STATE:
+            return False
+        return self.update_guarded(run_at=timezone.now()) and self._ring()
+
+    def _ring(self) -> bool:
+        doorbells.ring_job(self)
+        return True
+
+    def watch_lease(self, lost: threading.Event) -> None:
+        """The engine says how this instance learns that it was taken away."""
+        self._lease_lost = lost
+
+    def ensure_claimed(self) -> None:
+        """For handlers, between steps. Raises `LeaseLostError` once the job is somebody else's."""
+        lost: threading.Event | None = getattr(self, "_lease_lost", None)
+        if lost is not None and lost.is_set():
+            raise LeaseLostError(str(LeaseLostError.__doc__))
 
     def _advance_and_record(
         self, guard: Q, to: str, actor: str, reason: str, fields: Mapping[str, Any]
@@ -161,7 +225,20 @@ class DurableJob(StateMachine):
                 actor=actor,
                 reason=reason[:2000],
             )
+            transaction.on_commit(partial(self._log_transition, came_from, to, actor, reason))
         return True
+
+    def _log_transition(self, came_from: str, to: str, actor: str, reason: str) -> None:
+        logs.log_transition(
+            self._meta.label,
+            self.pk,
+            came_from,
+            to,
+            tenant=self.tenant_id,
+            actor=actor,
+            reason=reason,
+            kind=self.kind_name(),
+        )
 
 
 class JobEvent(models.Model):

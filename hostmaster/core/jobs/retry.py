@@ -16,7 +16,7 @@ class PermanentError(Exception):
 class RetryPolicy:
     """Delay before retry n: `RETRY_DELAY` ms × 5^(n-1), at most `longest`.
 
-    `max_attempts` counts every attempt, the first included; `None`: `MAX_RETRIES` retries follow it.
+    `max_attempts` counts every attempt, the first included; `None`: `MAX_RETRIES` more follow it.
     """
 
     max_attempts: int | None = 3
@@ -29,5 +29,6 @@ class RetryPolicy:
 
     def delay_before(self, retry: int) -> timedelta:
         """`retry` is 1 for the first retry."""
-        delay = timedelta(milliseconds=settings.RETRY_DELAY) * 5 ** (retry - 1)
-        return min(delay, self.longest)
+        first = timedelta(milliseconds=settings.RETRY_DELAY)
+        factor: int = 5 ** (retry - 1)
+        return min(first * factor, self.longest)

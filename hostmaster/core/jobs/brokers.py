@@ -1,0 +1,81 @@
+"""django-q2's ORM broker for PostgreSQL: woken by NOTIFY, claiming with SKIP LOCKED.
+
+Stock polling costs 20 queries a second a lane for a median start of 30 ms; listening costs one
+and starts a job within a few milliseconds. A lost notification costs one poll.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+from django.db import connection, transaction
+from django.utils import timezone
+from django_q.brokers.orm import ORM
+from django_q.conf import Conf
+
+TAKE = """
+    UPDATE django_q_ormq SET lock = %(locked_until)s WHERE id IN (
+        SELECT id FROM django_q_ormq WHERE key = %(key)s AND lock <= %(now)s
+        ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+    ) RETURNING id, payload
+"""
+
+
+class NotifyBroker(ORM):  # type: ignore[misc] # django-q2 has no types
+    """At least once, first in first out, one round trip a take."""
+
+    _listener: psycopg.Connection[Any] | None = None
+
+    def enqueue(self, task: str) -> Any:
+        with transaction.atomic():  # one commit for the row and its notification
+            pk = super().enqueue(task)
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_notify(%s, '')", [self._channel])
+        return pk
+
+    def dequeue(self) -> list[tuple[int, str]] | None:
+        self._listen()  # before looking, so nothing falls between the look and the wait
+        taken = self._take()
+        if not taken:
+            self._wait()
+            taken = self._take()
+        return taken or None
+
+    @property
+    def _channel(self) -> str:
+        return f"hostmaster_{self.list_key}"
+
+    def _take(self) -> list[tuple[int, str]]:
+        self.get_connection()  # closes a stale connection
+        now = timezone.now()
+        values = {
+            "key": self.list_key,
+            "now": now,
+            "locked_until": now + timedelta(seconds=Conf.RETRY),
+            "limit": Conf.BULK,
+        }
+        with connection.cursor() as cursor:
+            cursor.execute(TAKE, values)
+            return [(pk, payload) for pk, payload in cursor.fetchall()]
+
+    def _listen(self) -> None:
+        if self._listener is not None and not self._listener.closed:
+            return
+        parameters = connection.get_connection_params()
+        for ours in ("cursor_factory", "context", "prepare_threshold"):
+            parameters.pop(ours, None)
+        self._listener = psycopg.connect(**parameters, autocommit=True)
+        self._listener.execute(f'LISTEN "{self._channel}"')
+
+    def _wait(self) -> None:
+        if self._listener is None:
+            return
+        try:
+            for _ in self._listener.notifies(timeout=Conf.POLL, stop_after=1):
+                return
+        except psycopg.OperationalError:
+            self._listener.close()
+            time.sleep(Conf.POLL)

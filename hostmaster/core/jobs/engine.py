@@ -1,0 +1,246 @@
+"""The engine: claim → handler(job) → settle. The only place that decides a job's attempts."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings
+from django.db import models, transaction
+from django.db.models import Count, Q, Subquery, Value
+from django.db.models.functions import Coalesce
+from django.db.models.lookups import LessThan
+from django.utils import timezone
+from django_q.exceptions import TimeoutException
+
+from hostmaster.core import logs
+from hostmaster.core.clock import DatabaseNow, database_now
+from hostmaster.core.jobs import stopping
+from hostmaster.core.jobs.leases import Renewal, lane_instance, new_owner
+from hostmaster.core.jobs.models import DurableJob, LeaseLostError
+from hostmaster.core.jobs.retry import PermanentError
+from hostmaster.core.metrics import services as metrics
+from hostmaster.core.registry import JobKind, get_registry, resolve
+
+logger = logging.getLogger(__name__)
+
+
+class DeadlinePassedError(Exception):
+    """The job did not end within its time."""
+
+
+class LeaseExpiredError(Exception):
+    """The worker that ran this job died or was cut off: its lease ran out."""
+
+
+def run_job(label: str, pk: str) -> None:
+    """What a job's doorbell calls in a lane. A bell for a job that is taken, final or not yet
+    due does nothing; so does one that a stopping lane still had in its buffer."""
+    if stopping.is_stopping():
+        return
+    model: type[models.Model] = apps.get_model(label)
+    job = model._default_manager.filter(pk=pk).first()
+    if isinstance(job, DurableJob) and claim(job):
+        execute(job)
+
+
+def claim(job: DurableJob, *, actor: str = "") -> bool:
+    """Take a due job for this process: attempts +1, a lease, a deadline, in one guarded UPDATE."""
+    if job.current_state != job.WAITING_STATE:
+        return False
+    kind = job.job_kind
+    owner = new_owner()
+    guard = Q(run_at__lte=DatabaseNow()) & _below_cap(job, kind)
+    return job.take(
+        guard,
+        actor=actor or owner,
+        attempts=job.attempts + 1,
+        lease_owner=owner,
+        lease_until=database_now(min(_lease(), kind.deadline)),
+        deadline_at=database_now(kind.deadline),
+        started_at=timezone.now(),
+    )
+
+
+def execute(job: DurableJob) -> None:
+    """Run the handler of a claimed job outside any transaction, then settle what came of it."""
+    kind = job.job_kind
+    started = time.monotonic()
+    error: BaseException | None = None
+    fields: Mapping[str, Any] | None = None
+    with logs.log_context(job_id=job.pk, tenant=job.tenant_id), _renewed(job, kind):
+        try:
+            with _interruptible():
+                fields = resolve(kind.handler)(job)
+        except stopping.StoppingError:
+            hand_back(job)
+            return
+        except LeaseLostError:
+            logger.warning("%s %s was taken away while it ran; stopping", job._meta.label, job.pk)
+            return
+        except TimeoutException:  # django-q2's, a SystemExit: `except Exception` never sees it
+            error = DeadlinePassedError(f"Not finished within {kind.deadline}.")
+        except Exception as raised:
+            logger.exception("%s %s failed", job._meta.label, job.pk)
+            error = raised
+    seconds = time.monotonic() - started
+    settled = finish(job, fields or {}, seconds) if error is None else fail(job, error, seconds)
+    if not settled:
+        logger.warning("%s %s: the lease was over, its result is dropped", job._meta.label, job.pk)
+
+
+def finish(job: DurableJob, fields: Mapping[str, Any], seconds: float) -> bool:
+    """Settle a success together with its effects on other rows and its metrics."""
+    with transaction.atomic():
+        if not job.advance(job.DONE_STATE, actor=job.lease_owner, **fields):
+            return False
+        _after_settle(job, None)
+        metrics.add(
+            metrics.Increment("jobs_processed_total", {"kind": job.kind_name()}),
+            *metrics.observe("job_duration_seconds", seconds, kind=job.kind_name()),
+        )
+    return True
+
+
+def fail(job: DurableJob, error: BaseException, seconds: float | None = None) -> bool:
+    """Settle a failed attempt by its holder: back to waiting, or dead when tried enough."""
+    return _settle_failure(job, error, Q(lease_until__gt=DatabaseNow()), seconds)
+
+
+def expire(job: DurableJob) -> bool:
+    """Settle the attempt of a holder whose lease ran out. Nobody needs to be alive for it."""
+    overdue = job.deadline_at is not None and job.deadline_at <= timezone.now()
+    error: Exception = LeaseExpiredError(str(LeaseExpiredError.__doc__))
+    if overdue:
+        error = DeadlinePassedError(f"Not finished within {job.job_kind.deadline}.")
+    return _settle_failure(job, error, Q(lease_until__lt=DatabaseNow()), None)
+
+
+def hand_back(job: DurableJob) -> bool:
+    """Return a job unfinished because its worker stops; the attempt does not count."""
+    return job.take_from_holder(
+        Q(lease_owner=job.lease_owner),
+        job.WAITING_STATE,
+        actor=job.lease_owner,
+        reason="The worker stops; the attempt does not count.",
+        attempts=max(job.attempts - 1, 0),
+        run_at=timezone.now(),
+        **_without_lease(),
+    )
+
+
+def _settle_failure(job: DurableJob, error: BaseException, guard: Q, seconds: float | None) -> bool:
+    message = logs.exception_text(error)
+    retryable = not isinstance(error, PermanentError)
+    again = retryable and job.attempts < job.attempts_allowed()
+    entry = {
+        "at": timezone.now().isoformat(),
+        "attempt": job.attempts,
+        "type": type(error).__name__,
+        "message": logs.mask(str(error))[:2000],
+        "retryable": retryable,
+    }
+    fields: dict[str, Any] = {"errors": [*job.errors, entry], **_without_lease()}
+    actor = job.lease_owner
+    to = _state_after(job, error)
+    if again:
+        to = job.WAITING_STATE
+        fields["run_at"] = database_now(job.job_kind.retry.delay_before(job.attempts))
+    with transaction.atomic():
+        if not job.take_from_holder(guard, to, actor=actor, reason=message, **fields):
+            return False
+        _after_settle(job, error)
+        metrics.add(*_failure_metrics(job, seconds))
+    return True
+
+
+def _failure_metrics(job: DurableJob, seconds: float | None) -> list[metrics.Increment]:
+    kind = job.kind_name()
+    increments = [metrics.Increment("jobs_failed_total", {"kind": kind})]
+    if job.is_dead:
+        increments.append(metrics.Increment("jobs_processed_total", {"kind": kind}))
+    if seconds is not None:
+        increments.extend(metrics.observe("job_duration_seconds", seconds, kind=kind))
+    return increments
+
+
+def _state_after(job: DurableJob, error: BaseException) -> str:
+    timed_out = isinstance(error, DeadlinePassedError)
+    return job.TIMED_OUT_STATE if timed_out else job.FAILED_STATE
+
+
+def _without_lease() -> dict[str, Any]:
+    return {"lease_until": None, "lease_owner": "", "deadline_at": None}
+
+
+def _after_settle(job: DurableJob, error: BaseException | None) -> None:
+    if job.job_kind.after_settle:
+        resolve(job.job_kind.after_settle)(job, error)
+
+
+def _lease() -> timedelta:
+    return timedelta(seconds=settings.LEASE_SECONDS)
+
+
+def _below_cap(job: DurableJob, kind: JobKind) -> Q:
+    """Fewer jobs of the kind's group run in this lane process than its cap.
+
+    Exact on SQLite (one writer); on PostgreSQL two claims in the same millisecond may both pass.
+    That is harmless: the cap keeps a worker free for others, it protects no data.
+    """
+    instance = lane_instance()
+    if kind.cap is None or not instance:
+        return Q()
+    model: Any = type(job)  # one with a `kind` column, as every model with several kinds has
+    group = [k.kind for k in _group(kind)]
+    running = (
+        model._base_manager.filter(
+            kind__in=group,
+            lease_owner__startswith=f"{instance}/",
+            **{f"{model.STATE_FIELD}__in": sorted(model.RUNNING_STATES)},
+        )
+        .order_by()
+        .values(one=Value(1))
+        .annotate(count=Count("pk"))
+        .values("count")
+    )
+    return Q(LessThan(Coalesce(Subquery(running), 0), kind.cap()))
+
+
+def _group(kind: JobKind) -> list[JobKind]:
+    kinds = get_registry().jobs.values()
+    return [k for k in kinds if k.model == kind.model and k.cap_group == kind.cap_group]
+
+
+@contextmanager
+def _renewed(job: DurableJob, kind: JobKind) -> Iterator[None]:
+    """Keep the lease alive while the body runs, never past the deadline."""
+    model, pk, owner = type(job), job.pk, job.lease_owner
+    ends = time.monotonic() + kind.deadline.total_seconds()
+
+    def renew() -> bool:
+        left = timedelta(seconds=ends - time.monotonic())
+        if left <= timedelta():
+            return False
+        held = model._base_manager.filter(pk=pk, lease_owner=owner, lease_until__gt=DatabaseNow())
+        return bool(held.update(lease_until=database_now(min(_lease(), left))))
+
+    every = timedelta(seconds=settings.LEASE_RENEW_SECONDS)
+    with Renewal(renew, every=every) as renewal:
+        job.watch_lease(renewal.lost)
+        yield
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Only a handler may be interrupted by a stop, never a claim or a settle."""
+    stopping.allow_interrupt(True)
+    try:
+        yield
+    finally:
+        stopping.allow_interrupt(False)

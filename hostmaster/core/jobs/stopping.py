@@ -1,0 +1,43 @@
+"""How a lane tells its workers that it stops, without touching them between two statements."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from types import FrameType
+
+# Made at import, so every process forked later shares it. Without a lock: a worker killed while
+# it held one would hang all others.
+_lane_stops = multiprocessing.RawValue("b", 0)
+_may_interrupt = False
+
+
+class StoppingError(BaseException):
+    """The worker stops: the running job is to be handed back."""
+
+
+def announce() -> None:
+    """In the lane: from now on no worker starts another job."""
+    _lane_stops.value = 1
+
+
+def is_stopping() -> bool:
+    return bool(_lane_stops.value)
+
+
+def allow_interrupt(allowed: bool) -> None:
+    """Only a handler may be interrupted, never a claim or a settle."""
+    global _may_interrupt
+    _may_interrupt = allowed
+
+
+def interrupt(signum: int, frame: FrameType | None) -> None:
+    """A worker's handler of SIGUSR1: raise inside the running job, if one runs."""
+    if _may_interrupt:
+        allow_interrupt(False)
+        raise StoppingError
+
+
+def listen(**_: object) -> None:
+    """In each worker after its fork: SIGUSR1 means "hand your job back"."""
+    signal.signal(signal.SIGUSR1, interrupt)
