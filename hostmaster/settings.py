@@ -4,32 +4,39 @@ value. `docs/settings.md` explains every name; wrong values are system checks wi
 
 from __future__ import annotations
 
-import os
 import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-
-import environ
+from urllib.parse import urlsplit
 
 from hostmaster.core.jobs.lanes import Lane, LaneSize, cluster_settings
 from hostmaster.core.logs import logging_settings
+from hostmaster.environment import Environment, old_database_url, old_redis_url, read_dotenv
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = environ.FileAwareEnv()
-environ.Env.read_env(os.environ.get("DOTENV_PATH", str(BASE_DIR / ".env")))
+read_dotenv(BASE_DIR)
+env = Environment()  # keeps what it found wrong for hostmaster.checks
 
-ENV = env.str("ENV", env.str("NODE_ENV", "development"))
+ENV = env.str(
+    "ENV",
+    env.str("NODE_ENV", "development"),
+    choices=["development", "staging", "production"],
+)
 IS_PRODUCTION = ENV in {"production", "staging"}
 DEBUG = env.bool("DEBUG", not IS_PRODUCTION)
-SECRET_KEY = env.str("SECRET_KEY", "")
-SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
-ENCRYPTION_KEY = env.str("ENCRYPTION_KEY", "")
-ENCRYPTION_KEYS_OLD = env.list("ENCRYPTION_KEYS_OLD", default=[])
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["127.0.0.1", "localhost", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-PUBLIC_URL = env.str("PUBLIC_URL", "http://127.0.0.1:8000")
+SECRET_KEY = env.str("SECRET_KEY")
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS")
+ENCRYPTION_KEY = env.str("ENCRYPTION_KEY")
+ENCRYPTION_KEYS_OLD = env.list("ENCRYPTION_KEYS_OLD")
+PUBLIC_URL = env.url("PUBLIC_URL", "http://127.0.0.1:8000", schemes=["http", "https"]).rstrip("/")
+_PUBLIC = urlsplit(PUBLIC_URL)
+_LOOPBACK = ["127.0.0.1", "localhost", "[::1]"]
+ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", [*_LOOPBACK, _PUBLIC.hostname or ""])
+CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", [f"{_PUBLIC.scheme}://{_PUBLIC.netloc}"])
+HOSTMASTER_ALLOWED_NETWORKS = env.list("HOSTMASTER_ALLOWED_NETWORKS")
+METRICS_TOKEN = env.str("METRICS_TOKEN")
 
 # Ours come before django_q: `qcluster` is our command.
 INSTALLED_APPS = [
@@ -85,7 +92,7 @@ TEMPLATES = [
 ]
 
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": env.db_url("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}")
+    "default": env.db_url("DATABASE_URL", old_database_url(env, BASE_DIR))
 }
 _DATABASE = DATABASES["default"]
 IS_SQLITE = _DATABASE["ENGINE"].endswith("sqlite3")
@@ -97,8 +104,10 @@ if IS_SQLITE:
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 else:
-    _DATABASE["CONN_MAX_AGE"] = 60
-    _DATABASE.setdefault("OPTIONS", {})["connect_timeout"] = 5
+    # Under ASGI each request may meet another thread: kept connections would pile up.
+    _DATABASE["CONN_MAX_AGE"] = 60 if "qcluster" in sys.argv else 0
+    _DATABASE["CONN_HEALTH_CHECKS"] = True
+    _DATABASE["OPTIONS"] = {"connect_timeout": 5, **_DATABASE.get("OPTIONS", {})}
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en-us"
@@ -163,17 +172,25 @@ AXES_CLIENT_IP_CALLABLE = "hostmaster.core.web.lockout.client_address"
 AXES_VERBOSE = False
 
 # Jobs
-REDIS_URL = env.str("REDIS_URL", "")
-WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", 5)
-CONCURRENCY = env.int("CONCURRENCY", 5)
-MAX_RETRIES = env.int("MAX_RETRIES", 3)
-RETRY_DELAY = env.int("RETRY_DELAY", 5000)  # ms
-SHUTDOWN_GRACE_SECONDS = env.int("SHUTDOWN_GRACE_SECONDS", 30)
-WORKER_PORT = env.int("WORKER_PORT", 0)
-LEASE_SECONDS = env.float("LEASE_SECONDS", 45.0)
-LEASE_RENEW_SECONDS = env.float("LEASE_RENEW_SECONDS", 10.0)
-TICK_SECONDS = env.float("TICK_SECONDS", 1.0)
-WATCHDOG_SECONDS = env.float("WATCHDOG_SECONDS", 120.0)
+START_WORKERS = env.bool("START_WORKERS", ENV == "development")
+REDIS_URL = env.url("REDIS_URL", old_redis_url(env), schemes=["redis", "rediss"])
+WORKER_CONCURRENCY = env.int("WORKER_CONCURRENCY", 5, 1, 100)
+CONCURRENCY = env.int("CONCURRENCY", 5, 1, 100)
+MAX_RETRIES = env.int("MAX_RETRIES", 3, 0, 100)
+RETRY_DELAY = env.int("RETRY_DELAY", 5000, 1)  # ms
+SHUTDOWN_GRACE_SECONDS = env.int("SHUTDOWN_GRACE_SECONDS", 30, 6, 3600)
+WORKER_PORT = env.int("WORKER_PORT", 0, 0, 65535)
+LEASE_SECONDS = env.float("LEASE_SECONDS", 45.0, 1)
+LEASE_RENEW_SECONDS = env.float("LEASE_RENEW_SECONDS", 10.0, 0.1)
+TICK_SECONDS = env.float("TICK_SECONDS", 1.0, 0.05)
+WATCHDOG_SECONDS = env.float("WATCHDOG_SECONDS", 120.0, 1)
+
+# When periodic work runs: six fields, seconds last. Empty: as its schedule says by itself.
+HEALTH_CHECK_SCHEDULE = env.str("HEALTH_CHECK_SCHEDULE")
+SSL_CHECK_SCHEDULE = env.str("SSL_CHECK_SCHEDULE")
+ALERT_EVALUATION_SCHEDULE = env.str("ALERT_EVALUATION_SCHEDULE")
+NOTIFICATION_SCHEDULE = env.str("NOTIFICATION_SCHEDULE")
+COMPONENT_HEALTH_SCHEDULE = env.str("COMPONENT_HEALTH_SCHEDULE")
 
 LANE_SIZES = {
     Lane.ALERTS: LaneSize(workers=2, timeout_seconds=60, recycle=500),
@@ -189,14 +206,38 @@ else:
 Q_CLUSTER = cluster_settings(LANE_SIZES, poll_seconds=0.1 if IS_SQLITE else 1.0, **_BROKER)
 
 # Logs: one JSON object a line, or text for people; secrets masked in both.
-LOG_FORMAT = env.str("LOG_FORMAT", "json" if IS_PRODUCTION else "text")
-LOG_LEVEL = env.str("LOG_LEVEL", "INFO")
+LOG_FORMAT = env.str("LOG_FORMAT", "json" if IS_PRODUCTION else "text", choices=["json", "text"])
+LOG_LEVEL = env.str("LOG_LEVEL", "INFO", choices=["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"])
 LOGGING = logging_settings(LOG_FORMAT, LOG_LEVEL)
 
 # AWS
-AWS_ENDPOINT_URL = env.str("AWS_ENDPOINT_URL", "")
+AWS_ENDPOINT_URL = env.url("AWS_ENDPOINT_URL", schemes=["http", "https"])
 
 # URL scans
-CONTAINER_TIMEOUT_MS = env.int("CONTAINER_TIMEOUT_MS", 30_000)
+FETCHER_IMAGE = env.str("FETCHER_IMAGE", "safeurl-fetcher:latest")
+FETCHER_RUNTIME = env.str("FETCHER_RUNTIME", "docker")
+CONTAINER_RUNTIME = env.str("CONTAINER_RUNTIME")
+DOCKER_SOCKET_PATH = env.str("DOCKER_SOCKET_PATH", "/var/run/docker.sock")
+CONTAINER_TIMEOUT_MS = env.int("CONTAINER_TIMEOUT_MS", 30_000, 1_000, 600_000)
+CONTAINER_MEMORY_LIMIT_MB = env.int("CONTAINER_MEMORY_LIMIT_MB", 512, 64)
+CONTAINER_CPU_LIMIT = env.float("CONTAINER_CPU_LIMIT", 0.5, 0.05)
+
+# Monitors, search, mail, errors
+MONITOR_CONCURRENCY = env.int("MONITOR_CONCURRENCY", 500, 1, 10_000)
+ELASTICSEARCH_URL = env.url("ELASTICSEARCH_URL", schemes=["http", "https"])
+vars().update(env.email_url("EMAIL_URL", "consolemail://"))
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "hostmaster@localhost")
+SENTRY_DSN = env.url("SENTRY_DSN", schemes=["https", "http"])
+SLOW_QUERY_MS = env.int("SLOW_QUERY_MS", 500, 0)
+
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+}
+if REDIS_URL:
+    CACHES["default"] = {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "hostmaster",
+    }
 
 RUNNING_TESTS = "pytest" in sys.modules
