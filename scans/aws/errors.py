@@ -1,0 +1,171 @@
+"""What an AWS error means for a scan: the outcome of one unit, or credentials that are refused."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ProfileNotFound,
+    SSOError,
+)
+
+from scans.aws.regions import DEFAULT_REGIONS
+from scans.models import UnitOutcome
+
+# What a collector may raise because of AWS; anything else is a bug of ours and must be seen.
+AWS_ERRORS = (ClientError, BotoCoreError)
+
+
+class CredentialsRefusedError(Exception):
+    """AWS does not accept the credentials of this account."""
+
+
+@dataclass(frozen=True)
+class UnitFailure:
+    """Why one unit (service, region, call) has no answer. Fields as on `ScanUnit`; no secret in
+    any of them."""
+
+    outcome: UnitOutcome
+    error_code: str = ""  # AWS's word
+    message: str = ""
+    missing_action: str = ""  # the IAM action to allow, for a denied unit
+    is_refusal: bool = False  # the credentials themselves were not accepted
+
+
+DENIED_CODES = frozenset(
+    {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "UnauthorizedAccess"}
+)
+NOT_ENABLED_CODES = frozenset(
+    {"OptInRequired", "RegionDisabledException", "SubscriptionRequiredException"}
+)
+THROTTLING_CODES = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "LimitExceededException",
+        "PriorRequestNotComplete",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "TooManyRequestsException",
+    }
+)
+# A region the account never opted in to answers with these although the keys are good.
+UNKNOWN_KEY_CODES = frozenset(
+    {"AuthFailure", "InvalidClientTokenId", "InvalidAccessKeyId", "UnrecognizedClientException"}
+)
+EXPIRED_CODES = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
+SIGNATURE_CODES = frozenset(
+    {"IncompleteSignature", "InvalidSignatureException", "SignatureDoesNotMatch"}
+)
+REFUSAL_CODES = UNKNOWN_KEY_CODES | EXPIRED_CODES | SIGNATURE_CODES
+
+NO_CREDENTIALS_ERRORS = (
+    NoCredentialsError,
+    PartialCredentialsError,
+    CredentialRetrievalError,
+    ProfileNotFound,
+    SSOError,
+)
+
+_MISSING_ACTION = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z]+)")
+_ENCODED_DETAIL = re.compile(r"\s*Encoded authorization failure message:.*", re.DOTALL)
+_ACCESS_KEY_ID = re.compile(r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,}\b")
+_LONGEST_MESSAGE = 300
+
+
+def classify(error: Exception, *, region: str = "", iam_action: str = "") -> UnitFailure:
+    """How the unit failed that raised `error`, one of `AWS_ERRORS`.
+
+    `iam_action` is what the call needs, named when AWS does not name it. An unknown key in an
+    opt-in region means the region is off; everywhere else it means the key is refused.
+    """
+    code = error_code(error)
+    if code in REFUSAL_CODES or isinstance(error, NO_CREDENTIALS_ERRORS):
+        is_off = code in UNKNOWN_KEY_CODES and bool(region) and region not in DEFAULT_REGIONS
+        outcome = UnitOutcome.NOT_ENABLED if is_off else UnitOutcome.ERROR
+        return UnitFailure(outcome, code, refusal_reason(error), is_refusal=True)
+    if code in DENIED_CODES:
+        missing = missing_action(error) or iam_action
+        return UnitFailure(UnitOutcome.DENIED, code, safe_message(error), missing)
+    if code in NOT_ENABLED_CODES:
+        return UnitFailure(UnitOutcome.NOT_ENABLED, code, safe_message(error))
+    if code in THROTTLING_CODES:
+        return UnitFailure(UnitOutcome.THROTTLED, code, safe_message(error))
+    return UnitFailure(UnitOutcome.ERROR, code, safe_message(error))
+
+
+def is_refusal(error: Exception) -> bool:
+    """AWS did not accept the credentials themselves, whatever was asked."""
+    return error_code(error) in REFUSAL_CODES or isinstance(error, NO_CREDENTIALS_ERRORS)
+
+
+def raise_if_refused(failures: Iterable[UnitFailure | None]) -> None:
+    """Raise `CredentialsRefusedError` when every unit was refused: then it is not the region.
+
+    One entry a unit, `None` for a unit that succeeded.
+    """
+    seen = list(failures)
+    refused = [failure for failure in seen if failure is not None and failure.is_refusal]
+    if refused and len(refused) == len(seen):
+        raise CredentialsRefusedError(refused[0].message)
+
+
+def error_code(error: Exception) -> str:
+    """AWS's error code, or the name of the error when AWS never answered."""
+    if isinstance(error, ClientError):
+        return str(error.response.get("Error", {}).get("Code", "")) or "Unknown"
+    return type(error).__name__
+
+
+def missing_action(error: Exception) -> str:
+    """The IAM action AWS says is missing, or an empty text."""
+    found = _MISSING_ACTION.search(_raw_message(error))
+    return found.group(1) if found else ""
+
+
+def safe_message(error: Exception) -> str:
+    """AWS's sentence without key ids and encoded detail, cut to a readable length."""
+    message = _ENCODED_DETAIL.sub("", _raw_message(error))
+    return _ACCESS_KEY_ID.sub("***", message).strip()[:_LONGEST_MESSAGE]
+
+
+def refusal_reason(error: Exception) -> str:
+    """Why the credentials were refused and what to do.
+
+    Never AWS's own words: a signature error quotes the signed request, session token included.
+    """
+    code = error_code(error)
+    if code in EXPIRED_CODES:
+        return f"The session token has expired ({code}). Enter fresh credentials, or use a role."
+    if code in SIGNATURE_CODES:
+        return (
+            f"The secret access key does not belong to the access key id ({code}). "
+            "Enter both again, and check this machine's clock."
+        )
+    if isinstance(error, NO_CREDENTIALS_ERRORS):
+        return (
+            f"No AWS credentials were found here ({code}). Log in with the AWS CLI, or set "
+            "AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+        )
+    return (
+        f"AWS does not know the access key ({code}). Check that it is active and typed in whole; "
+        "a key made in the last seconds needs a moment."
+    )
+
+
+def _raw_message(error: Exception) -> str:
+    if isinstance(error, ClientError):
+        return str(error.response.get("Error", {}).get("Message", ""))
+    return str(error)
