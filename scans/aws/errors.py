@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 
 from botocore.exceptions import (
     BotoCoreError,
@@ -17,7 +18,6 @@ from botocore.exceptions import (
 )
 
 from scans.aws.regions import DEFAULT_REGIONS
-from scans.models import UnitOutcome
 
 # What a collector may raise because of AWS; anything else is a bug of ours and must be seen.
 AWS_ERRORS = (ClientError, BotoCoreError)
@@ -27,13 +27,20 @@ class CredentialsRefusedError(Exception):
     """AWS does not accept the credentials of this account."""
 
 
-@dataclass(frozen=True)
-class UnitFailure:
-    """Why one unit (service, region, call) has no answer. Fields as on `ScanUnit`; no secret in
-    any of them."""
+class Outcome(StrEnum):
+    OK = "ok"
+    DENIED = "denied"  # a permission is missing, or an organization's policy forbids it
+    NOT_ENABLED = "not_enabled"  # the account has not opted in to this region or service
+    THROTTLED = "throttled"  # AWS kept asking for fewer calls
+    ERROR = "error"
 
-    outcome: UnitOutcome
-    error_code: str = ""  # AWS's word
+
+@dataclass(frozen=True)
+class UnitOutcome:
+    """How one unit (service, region, call) ended; no field holds a secret."""
+
+    outcome: Outcome
+    code: str = ""  # AWS's word for an error
     message: str = ""
     missing_action: str = ""  # the IAM action to allow, for a denied unit
     is_refusal: bool = False  # the credentials themselves were not accepted
@@ -85,7 +92,7 @@ _ACCESS_KEY_ID = re.compile(r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,}\b")
 _LONGEST_MESSAGE = 300
 
 
-def classify(error: Exception, *, region: str = "", iam_action: str = "") -> UnitFailure:
+def classify(error: Exception, *, region: str = "", iam_action: str = "") -> UnitOutcome:
     """How the unit failed that raised `error`, one of `AWS_ERRORS`.
 
     `iam_action` is what the call needs, named when AWS does not name it. An unknown key in an
@@ -94,16 +101,16 @@ def classify(error: Exception, *, region: str = "", iam_action: str = "") -> Uni
     code = error_code(error)
     if code in REFUSAL_CODES or isinstance(error, NO_CREDENTIALS_ERRORS):
         is_off = code in UNKNOWN_KEY_CODES and bool(region) and region not in DEFAULT_REGIONS
-        outcome = UnitOutcome.NOT_ENABLED if is_off else UnitOutcome.ERROR
-        return UnitFailure(outcome, code, refusal_reason(error), is_refusal=True)
+        outcome = Outcome.NOT_ENABLED if is_off else Outcome.ERROR
+        return UnitOutcome(outcome, code, refusal_reason(error), is_refusal=True)
     if code in DENIED_CODES:
         missing = missing_action(error) or iam_action
-        return UnitFailure(UnitOutcome.DENIED, code, safe_message(error), missing)
+        return UnitOutcome(Outcome.DENIED, code, safe_message(error), missing)
     if code in NOT_ENABLED_CODES:
-        return UnitFailure(UnitOutcome.NOT_ENABLED, code, safe_message(error))
+        return UnitOutcome(Outcome.NOT_ENABLED, code, safe_message(error))
     if code in THROTTLING_CODES:
-        return UnitFailure(UnitOutcome.THROTTLED, code, safe_message(error))
-    return UnitFailure(UnitOutcome.ERROR, code, safe_message(error))
+        return UnitOutcome(Outcome.THROTTLED, code, safe_message(error))
+    return UnitOutcome(Outcome.ERROR, code, safe_message(error))
 
 
 def is_refusal(error: Exception) -> bool:
@@ -111,15 +118,11 @@ def is_refusal(error: Exception) -> bool:
     return error_code(error) in REFUSAL_CODES or isinstance(error, NO_CREDENTIALS_ERRORS)
 
 
-def raise_if_refused(failures: Iterable[UnitFailure | None]) -> None:
-    """Raise `CredentialsRefusedError` when every unit was refused: then it is not the region.
-
-    One entry a unit, `None` for a unit that succeeded.
-    """
-    seen = list(failures)
-    refused = [failure for failure in seen if failure is not None and failure.is_refusal]
-    if refused and len(refused) == len(seen):
-        raise CredentialsRefusedError(refused[0].message)
+def raise_if_refused(outcomes: Iterable[UnitOutcome]) -> None:
+    """Raise `CredentialsRefusedError` when every unit was refused: then it is not the region."""
+    seen = list(outcomes)
+    if seen and all(outcome.is_refusal for outcome in seen):
+        raise CredentialsRefusedError(seen[0].message)
 
 
 def error_code(error: Exception) -> str:

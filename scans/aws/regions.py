@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from scans.aws.clients import AwsSession
-    from scans.aws.errors import UnitFailure
+    from scans.aws.errors import UnitOutcome
 
 # Switched on in every account; all others are opt-in. AWS, "Regions and zones", read 2026-11.
 DEFAULT_REGIONS = (
@@ -39,7 +39,7 @@ class RegionSelection:
 
     enabled: tuple[str, ...]
     not_enabled: tuple[str, ...] = ()
-    problem: UnitFailure | None = None
+    problem: UnitOutcome | None = None
 
 
 def select_regions(session: AwsSession, chosen: Sequence[str] = ()) -> RegionSelection:
