@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import secrets
 from argparse import ArgumentParser
-from datetime import timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -45,7 +45,7 @@ def create_token(
     name: str,
     role: Role | str = Role.VIEWER,
     *,
-    expires_in: timedelta | None = None,
+    expires_at: datetime | None = None,
 ) -> ApiToken:
     """A new API token. Its text is in `plain_text` of the returned row, and nowhere else, once.
 
@@ -58,7 +58,7 @@ def create_token(
         token_id=secrets.token_hex(8),
         secret_hash=_hash(secret),
         role=Role(role),
-        expires_at=timezone.now() + expires_in if expires_in is not None else None,
+        expires_at=expires_at,
     )
     token.full_clean()
     token.save(force_insert=True)

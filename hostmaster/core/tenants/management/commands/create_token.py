@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
 
 from hostmaster.core.tenants.models import ApiToken, Role
 from hostmaster.core.tenants.services import (
@@ -61,10 +62,10 @@ class Command(BaseCommand):
         days = options["expires_days"]
         if days is not None and not 1 <= days <= 36500:
             raise CommandError("--expires-days must be between 1 and 36500.", returncode=2)
-        lifetime = None if days is None else timedelta(days=days)
+        expires_at = None if days is None else timezone.now() + timedelta(days=days)
         try:
             tenant = default_tenant(options["tenant"])
-            return create_token(tenant, options["name"], options["role"], expires_in=lifetime)
+            return create_token(tenant, options["name"], options["role"], expires_at=expires_at)
         except TenantChoiceError as error:
             raise CommandError(str(error), returncode=2) from error
         except ValidationError as error:
