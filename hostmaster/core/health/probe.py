@@ -49,19 +49,16 @@ class DatabaseProbe:
             return self._thread
 
     def _ask(self) -> None:
+        answer = False
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT 1")
                 cursor.fetchone()
-            self._answer = True
+            answer = True
         except DatabaseError as error:
             logger.warning("the database cannot be reached: %s", exception_text(error))
-            self._answer = False
-        except Exception:
-            self._answer = False
-            raise
         finally:
-            self._answered_at = time.monotonic()
+            self._answer, self._answered_at = answer, time.monotonic()
             connection.close()
 
 
