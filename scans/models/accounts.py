@@ -8,6 +8,7 @@ import uuid
 from django.db import models
 from django.utils import timezone
 
+from hostmaster.core.fields import SealedTextField
 from hostmaster.core.state import StateMachine
 
 
@@ -64,7 +65,7 @@ class Account(StateMachine):
         editable=False,
         help_text="The role's trust policy must demand it.",
     )
-    credentials_sealed = models.TextField(null=True, blank=True, editable=False)
+    credentials_sealed = SealedTextField()
     regions = models.JSONField(
         default=list, blank=True, help_text="Empty: every region enabled in the account."
     )

@@ -24,6 +24,9 @@ class InventoryItem(AccountOwned):
     resource_id = models.CharField(max_length=255)
     name = models.CharField(max_length=255, blank=True, default="")
     state = models.CharField(max_length=40, blank=True, default="")
+    state_since = models.DateTimeField(
+        default=timezone.now, help_text="When a scan first saw it in this state."
+    )
     tags = models.JSONField(default=dict, blank=True)
     spec = models.JSONField(default=dict, blank=True, help_text="What only this kind of thing has.")
     monthly_cost_usd = models.DecimalField(

@@ -10,6 +10,7 @@ from typing import Any
 from django.db import models
 from django.db.models import Q
 
+from hostmaster.core.fields import SealedTextField
 from hostmaster.core.jobs.models import DurableJob, DurableJobQuerySet
 from scans.models.owned import fill_tenant, filled
 
@@ -76,7 +77,7 @@ class ScanJob(DurableJob):
         max_length=20, choices=ScanState.choices, default=ScanState.QUEUED, editable=False
     )
     regions = models.JSONField(default=list, blank=True, help_text="Empty: the account's regions.")
-    credentials_sealed = models.TextField(null=True, blank=True, editable=False)
+    credentials_sealed = SealedTextField()
     credentials_expire_at = models.DateTimeField(
         null=True,
         blank=True,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import uuid
+from decimal import Decimal
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Max, Q, Sum, Value
+from django.db.models.functions import Coalesce, NullIf
 from django.utils import timezone
 
 from hostmaster.core.state import StateMachine
@@ -33,6 +35,21 @@ class RecommendationQuerySet(OwnedQuerySet):
 
     def open(self) -> RecommendationQuerySet:
         return self.filter(status=RecommendationStatus.OPEN)
+
+    def monthly_saving(self) -> tuple[Decimal, Decimal]:
+        """(low, high) in USD a month. Of an exclusive group only the largest counts."""
+        group = Coalesce(NullIf("exclusive_group", Value("")), "fingerprint")
+        groups = (
+            self.order_by()
+            .values("account", "region", group=group)
+            .annotate(low=Max("saving_low_usd"), high=Max("saving_high_usd"))
+        )
+        total = groups.aggregate(Sum("low"), Sum("high"))
+        return _cents(total["low__sum"]), _cents(total["high__sum"])
+
+
+def _cents(amount: Decimal | None) -> Decimal:
+    return (amount or Decimal(0)).quantize(Decimal("0.01"))
 
 
 class Recommendation(AccountOwned, StateMachine):

@@ -1,0 +1,79 @@
+"""Where an account stands with AWS: the only place that moves its status."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from hostmaster.core import logs
+from scans.aws.clients import CallerIdentity
+from scans.aws.errors import CredentialsRefusedError
+from scans.models import Account, AccountStatus
+
+_PATH_TO_ACTIVE = {
+    AccountStatus.PENDING: (AccountStatus.CONNECTED, AccountStatus.ACTIVE),
+    AccountStatus.FAILED: (AccountStatus.CONNECTED, AccountStatus.ACTIVE),
+    AccountStatus.CONNECTED: (AccountStatus.ACTIVE,),
+    AccountStatus.ACTIVE: (),
+}
+
+
+def check_identity(account: Account, identity: CallerIdentity) -> None:
+    """Raises `CredentialsRefusedError` for credentials of another AWS account."""
+    expected = account.aws_account_id or identity.account_id
+    if identity.account_id != expected:
+        raise CredentialsRefusedError(
+            f"These credentials belong to AWS account {identity.account_id}, not {expected}."
+        )
+
+
+def mark_connected(account: Account, identity: CallerIdentity) -> Account:
+    """Access is proved. Connected and active accounts keep their status."""
+    with transaction.atomic():
+        account = _locked(account)
+        if not account.is_usable:
+            _move(account, AccountStatus.CONNECTED, status_reason="")
+        account.update_guarded(aws_account_id=identity.account_id)
+    return account
+
+
+def mark_scanned(account: Account, *, is_full: bool) -> Account:
+    """A scan or discovery came to its end: active, and figures cached before it are over."""
+    with transaction.atomic():
+        account = _locked(account)
+        for status in _PATH_TO_ACTIVE[AccountStatus(account.status)]:
+            _move(account, status, status_reason="")
+        times = {"last_scan_at": timezone.now()} if is_full else {}
+        account.update_guarded(cache_generation=F("cache_generation") + 1, **times)
+    return account
+
+
+def mark_failed(account: Account, reason: str) -> Account:
+    """AWS refuses us, for this reason."""
+    reason = logs.mask(reason)
+    with transaction.atomic():
+        account = _locked(account)
+        if account.status == AccountStatus.FAILED:
+            account.update_guarded(status_reason=reason)
+        else:
+            _move(account, AccountStatus.FAILED, status_reason=reason)
+    return account
+
+
+def _locked(account: Account) -> Account:
+    # The row lock is PostgreSQL's; on SQLite the transaction is the only writer anyway.
+    return Account.objects.select_for_update().get(pk=account.pk)
+
+
+def _move(account: Account, to: str, *, status_reason: str) -> None:
+    before = account.status
+    if account.advance(to, status_reason=status_reason):
+        logs.log_transition(
+            "scans.Account",
+            account.pk,
+            before,
+            to,
+            tenant=account.tenant_id,
+            reason=status_reason,
+        )

@@ -1,0 +1,52 @@
+"""What the scans app offers to the kernel."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+
+from hostmaster.core.jobs.lanes import Lane
+from hostmaster.core.jobs.retry import RetryPolicy
+from hostmaster.core.registry import AppRegistry, JobKind
+
+MODEL = "scans.ScanJob"
+
+
+def aws_cap() -> int:
+    """AWS scans at once in one lane process: one worker stays free for pages."""
+    return max(1, int(settings.WORKER_CONCURRENCY) - 1)
+
+
+REGISTRY = AppRegistry(
+    jobs=(
+        JobKind(
+            model=MODEL,
+            kind="discovery",
+            handler="scans.aws.tasks.handle_discovery",
+            after_settle="scans.aws.tasks.after_settle",
+            lane=Lane.SCANS,
+            deadline=timedelta(minutes=10),
+            cap=aws_cap,
+            cap_group="aws",
+        ),
+        JobKind(
+            model=MODEL,
+            kind="aws",
+            handler="scans.aws.tasks.handle_aws_scan",
+            after_settle="scans.aws.tasks.after_settle",
+            lane=Lane.SCANS,
+            deadline=timedelta(minutes=30),
+            cap=aws_cap,
+            cap_group="aws",
+        ),
+        JobKind(
+            model=MODEL,
+            kind="url",
+            handler="scans.urls.tasks.handle_url_scan",
+            lane=Lane.SCANS,
+            deadline=timedelta(milliseconds=settings.CONTAINER_TIMEOUT_MS, seconds=10),
+            retry=RetryPolicy(max_attempts=None),
+        ),
+    ),
+)
