@@ -55,7 +55,7 @@ class Environment:
         if value is None:
             return default
         if choices and value not in choices:
-            self._wrong("E005", name, f"{value!r} is not known.", f"Use {_one_of(choices)}.")
+            self.report("E005", name, f"{value!r} is not known.", f"Use {_one_of(choices)}.")
             return default
         return value
 
@@ -72,7 +72,7 @@ class Environment:
         if value is None:
             return default
         if value.lower() not in TRUE | FALSE:
-            self._wrong("E003", name, f"{value!r} is neither yes nor no.", "Use true or false.")
+            self.report("E003", name, f"{value!r} is neither yes nor no.", "Use true or false.")
             return default
         return value.lower() in TRUE
 
@@ -90,7 +90,7 @@ class Environment:
             return default
         if not is_url(value, schemes):
             hint = f"Begin it with {_one_of(f'{scheme}://' for scheme in schemes)}, then the host."
-            self._wrong("E014", name, "This is not a URL of the expected kind.", hint)
+            self.report("E014", name, "This is not a URL of the expected kind.", hint)
             return default
         return value
 
@@ -103,7 +103,7 @@ class Environment:
             return dict(environ.Env.db_url_config(value))
         except ValueError:  # such as a port that is no number
             hint = "Use sqlite:///path/to/file or postgresql://user:password@host:5432/name."
-            self._wrong("E008", name, "This is not the URL of a supported database.", hint)
+            self.report("E008", name, "This is not the URL of a supported database.", hint)
             return dict(environ.Env.db_url_config(default))
 
     def email_url(self, name: Text, default: Text) -> dict[Text, Any]:
@@ -113,7 +113,7 @@ class Environment:
             return self._email_settings(value)
         except (ValueError, KeyError):
             hint = "Use smtp+tls://user:password@host:587, smtps://… or consolemail://."
-            self._wrong("E017", name, "This is not the URL of a mail server.", hint)
+            self.report("E017", name, "This is not the URL of a mail server.", hint)
             return self._email_settings(default)
 
     def _email_settings(self, value: Text) -> dict[Text, Any]:
@@ -135,14 +135,14 @@ class Environment:
             number = kind(value)
         except ValueError:
             kind_name = "whole number" if kind is int else "number"
-            self._wrong(
+            self.report(
                 "E003", name, f"{value!r} is not a {kind_name}.", f"The default is {default}."
             )
             return default
         # `not … >=` also catches NaN.
         if not number >= minimum or (maximum is not None and not number <= maximum):
             limits = f"at least {minimum}" + (f" and at most {maximum}" if maximum else "")
-            self._wrong("E004", name, f"{value} is out of range.", f"Use {limits}.")
+            self.report("E004", name, f"{value} is out of range.", f"Use {limits}.")
             return default
         return number
 
@@ -152,7 +152,7 @@ class Environment:
             value: Text | None = self._source.get(name)
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not text"
-            self._wrong(
+            self.report(
                 "E002",
                 name,
                 f"{name}_FILE names a file that cannot be read: {reason}.",
@@ -161,7 +161,8 @@ class Environment:
             return None
         return (value or "").strip() or None
 
-    def _wrong(self, check_id: Text, name: Text, message: Text, hint: Text) -> None:
+    def report(self, check_id: Text, name: Text, message: Text, hint: Text) -> None:
+        """Remember what is wrong with a name; told twice it is kept once."""
         problem = Problem(f"hostmaster.{check_id}", name, f"{name}: {message}", hint)
         if problem not in self.problems:
             self.problems.append(problem)
@@ -196,6 +197,13 @@ def old_database_url(env: Environment, base: Path) -> Text:
     if name:
         login = f"{quote(user, safe='')}:{quote(password, safe='')}"
         return f"postgresql://{login}@{host}:{port}/{quote(name, safe='')}"
+    if turso and not turso.startswith("file:"):
+        env.report(
+            "W005",
+            "TURSO_CONNECTION_URL",
+            "Turso is not supported, and this name is ignored.",
+            "Set DATABASE_URL instead.",
+        )
     if turso.startswith("file:"):
         path = turso.removeprefix("file:").removeprefix("//")
         return f"sqlite:///{base / path}"

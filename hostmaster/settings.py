@@ -10,20 +10,23 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import django_stubs_ext
+
 from hostmaster.core.jobs.lanes import Lane, LaneSize, cluster_settings
 from hostmaster.core.logs import logging_settings
 from hostmaster.environment import Environment, old_database_url, old_redis_url, read_dotenv
+
+django_stubs_ext.monkeypatch()  # `ModelAdmin[Row]` at run time, as the type checker reads it
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 read_dotenv(BASE_DIR)
 env = Environment()  # keeps what it found wrong for hostmaster.checks
 
-ENV = env.str(
-    "ENV",
-    env.str("NODE_ENV", "development"),
-    choices=["development", "staging", "production"],
-)
+_ENVS = ["development", "staging", "production"]
+ENV = env.str("ENV", env.str("NODE_ENV", "development", choices=_ENVS), choices=_ENVS)
+if env.problems:
+    ENV = "production"  # misspelt: the safe side
 IS_PRODUCTION = ENV in {"production", "staging"}
 DEBUG = env.bool("DEBUG", not IS_PRODUCTION)
 SECRET_KEY = env.str("SECRET_KEY")
@@ -241,3 +244,7 @@ if REDIS_URL:
     }
 
 RUNNING_TESTS = "pytest" in sys.modules
+
+# For hostmaster.checks, and for the test that compares names with the documents.
+ENVIRONMENT_NAMES = frozenset(env.names)
+ENVIRONMENT_PROBLEMS = tuple(env.problems)
