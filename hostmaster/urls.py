@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
 
 from hostmaster.api import api
 
 urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
+    path("", include("hostmaster.core.health.urls")),
+    path("", include("hostmaster.core.metrics.urls")),
 ]
 
 handler404 = "hostmaster.core.web.error_answers.page_not_found"

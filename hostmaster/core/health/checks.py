@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db import connection, connections, transaction
@@ -109,7 +109,15 @@ def _run_here(name: str, path: str) -> Result:
             verdict: Verdict = resolve(path)()
     except Exception as error:  # noqa: BLE001 a check that fails is itself the finding
         verdict = _failed(name, error)
-    return Result(name, verdict, _ms_since(started))
+    return slow_is_degraded(Result(name, verdict, _ms_since(started)))
+
+
+def slow_is_degraded(result: Result) -> Result:
+    """A healthy verdict that took longer than its budget is not healthy."""
+    if result.verdict.status != Status.HEALTHY or result.ms <= BUDGET_SECONDS * 1000:
+        return result
+    message = f"Slow: checking took {result.ms} ms. {result.verdict.message}"
+    return replace(result, verdict=replace(result.verdict, status=Status.DEGRADED, message=message))
 
 
 class _Check:
@@ -131,7 +139,7 @@ class _Check:
     def result(self, within: float) -> Result:
         self._thread.join(max(within, 0.0))
         if self._result is not None:
-            return self._result
+            return slow_is_degraded(self._result)
         ms = _ms_since(self._started)
         return Result(self._name, Verdict(Status.DEGRADED, f"No answer within {ms} ms."), ms)
 
