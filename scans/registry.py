@@ -8,7 +8,7 @@ from django.conf import settings
 
 from hostmaster.core.jobs.lanes import Lane
 from hostmaster.core.jobs.retry import RetryPolicy
-from hostmaster.core.registry import AppRegistry, JobKind
+from hostmaster.core.registry import AppRegistry, JobKind, Schedule
 
 MODEL = "scans.ScanJob"
 
@@ -47,6 +47,22 @@ REGISTRY = AppRegistry(
             lane=Lane.SCANS,
             deadline=timedelta(milliseconds=settings.CONTAINER_TIMEOUT_MS, seconds=10),
             retry=RetryPolicy(max_attempts=None),
+        ),
+    ),
+    schedules=(
+        Schedule(
+            name="aws_scans",
+            run="scans.aws.schedules.request_due_scans",
+            cron="*/10 * * * * 0",
+            lane=Lane.DEFAULT,
+            description="Asks for a scan of each account once a day.",
+        ),
+        Schedule(
+            name="forget_credentials",
+            run="scans.aws.schedules.forget_expired_credentials",
+            cron="*/10 * * * * 30",
+            lane=Lane.DEFAULT,
+            description="Forgets credentials that came with a scan nobody ran in time.",
         ),
     ),
 )

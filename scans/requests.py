@@ -12,18 +12,22 @@ from scans.models import ScanJob
 
 def open_job(subject: dict[str, Any], *, ring: bool, **fields: Any) -> ScanJob:
     """The open job of this subject, or a new one. Only a new one is rung."""
-    already = ScanJob.objects.open().filter(**subject)
-    found: ScanJob | None = already.first()
-    if found is not None:
-        return found
+    if (already := _find_open(subject)) is not None:
+        return already
+    job = ScanJob(**subject, **fields)
     try:
         with transaction.atomic():
-            job: ScanJob = ScanJob.objects.create(**subject, **fields)
+            job.save(force_insert=True)
             if ring:
                 doorbells.ring_job(job)
     except IntegrityError:
         # Somebody else opened it meanwhile. Not there either: it was another constraint.
-        if (found := already.first()) is None:
-            raise
-        return found
+        if (already := _find_open(subject)) is not None:
+            return already
+        raise
     return job
+
+
+def _find_open(subject: dict[str, Any]) -> ScanJob | None:
+    found: ScanJob | None = ScanJob.objects.open().filter(**subject).first()
+    return found

@@ -129,15 +129,6 @@ def request_scan_with_credentials(
     return job
 
 
-def forget_expired_credentials() -> int:
-    """Forget the credentials of scans that nobody ran within their hour; answers how many."""
-    # Waiting ones only: a running one is its worker's, whose version must stay as it is.
-    over = ScanJob.objects.waiting().filter(
-        credentials_sealed__isnull=False, credentials_expire_at__lte=timezone.now()
-    )
-    return sum(job.update_guarded(credentials_sealed=None) for job in over)
-
-
 def _set_auth(account: Account, role_arn: str | None, keys: Mapping[str, str | None]) -> None:
     if role_arn and any(keys.values()):
         raise ValidationError({"role_arn": "Give a role or an access key, not both."})
