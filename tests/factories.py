@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 
 from hostmaster.core.tenants.models import ApiToken, Membership, Role, Tenant
 from hostmaster.core.tenants.services import create_token
+from scans.models import Account, Instance, Recommendation, Resource, ScanJob
 from tests.kernel_app.models import Errand
 
 _numbers = count(1)
@@ -19,7 +20,9 @@ def make_tenant(**overrides: Any) -> Tenant:
 
 
 def make_errand(**overrides: Any) -> Errand:
-    return Errand.objects.create(**{"tenant": overrides.get("tenant") or make_tenant(), **overrides})
+    return Errand.objects.create(
+        **{"tenant": overrides.get("tenant") or make_tenant(), **overrides}
+    )
 
 
 def make_user(*, password: str = "right password", **overrides: Any) -> User:
@@ -51,3 +54,51 @@ def make_token(
 def bearer(token: ApiToken) -> dict[str, str]:
     """The header for `token`: `client.get(path, headers=bearer(token))`."""
     return {"Authorization": f"Bearer {token.plain_text}"}
+
+
+def make_account(**overrides: Any) -> Account:
+    """Has neither role nor keys; tests that enter AWS use `add_account`."""
+    fields = {"tenant": overrides.get("tenant") or make_tenant(), "name": f"aws {next(_numbers)}"}
+    return Account.objects.create(**{**fields, **overrides})
+
+
+def make_scan_job(**overrides: Any) -> ScanJob:
+    return ScanJob.objects.create(
+        **{"account": overrides.get("account") or make_account(), **overrides}
+    )
+
+
+def make_instance(**overrides: Any) -> Instance:
+    fields = {
+        "account": overrides.get("account") or make_account(),
+        "region": "eu-west-1",
+        "resource_id": f"i-{next(_numbers):017x}",
+        "state": "running",
+        "instance_type": "t3.micro",
+    }
+    return Instance.objects.create(**{**fields, **overrides})
+
+
+def make_resource(**overrides: Any) -> Resource:
+    """An unattached volume, unless told otherwise."""
+    fields = {
+        "account": overrides.get("account") or make_account(),
+        "kind": "volume",
+        "region": "eu-west-1",
+        "resource_id": f"vol-{next(_numbers):017x}",
+        "state": "available",
+        "spec": {"volume_type": "gp2", "size_gb": 100},
+    }
+    return Resource.objects.create(**{**fields, **overrides})
+
+
+def make_recommendation(**overrides: Any) -> Recommendation:
+    fields = {
+        "account": overrides.get("account") or make_account(),
+        "rule": "ebs.unattached",
+        "region": "eu-west-1",
+        "resource_id": f"vol-{next(_numbers):017x}",
+        "saving_low_usd": 5,
+        "saving_high_usd": 10,
+    }
+    return Recommendation.objects.create(**{**fields, **overrides})
