@@ -101,8 +101,10 @@ def classify(error: Exception, *, region: str = "", iam_action: str = "") -> Uni
     code = error_code(error)
     if code in REFUSAL_CODES or isinstance(error, NO_CREDENTIALS_ERRORS):
         is_off = code in UNKNOWN_KEY_CODES and bool(region) and region not in DEFAULT_REGIONS
-        outcome = Outcome.NOT_ENABLED if is_off else Outcome.ERROR
-        return UnitOutcome(outcome, code, refusal_reason(error), is_refusal=True)
+        if is_off:
+            message = f"The account has not enabled {region} ({code})."
+            return UnitOutcome(Outcome.NOT_ENABLED, code, message, is_refusal=True)
+        return UnitOutcome(Outcome.ERROR, code, refusal_reason(error), is_refusal=True)
     if code in DENIED_CODES:
         missing = missing_action(error) or iam_action
         return UnitOutcome(Outcome.DENIED, code, safe_message(error), missing)
@@ -119,10 +121,12 @@ def is_refusal(error: Exception) -> bool:
 
 
 def raise_if_refused(outcomes: Iterable[UnitOutcome]) -> None:
-    """Raise `CredentialsRefusedError` when every unit was refused: then it is not the region."""
+    """Raise `CredentialsRefusedError` when every unit was refused, and not only by regions that
+    may be off."""
     seen = list(outcomes)
-    if seen and all(outcome.is_refusal for outcome in seen):
-        raise CredentialsRefusedError(seen[0].message)
+    certain = [unit for unit in seen if unit.is_refusal and unit.outcome == Outcome.ERROR]
+    if certain and all(unit.is_refusal for unit in seen):
+        raise CredentialsRefusedError(certain[0].message)
 
 
 def error_code(error: Exception) -> str:

@@ -8,7 +8,14 @@ from typing import Any
 
 from scans.aws import prices
 from scans.aws.clients import AwsClient
-from scans.aws.collectors.rows import INSTANCE, PAGE_SIZE, Collector, InstanceRow, tags_of
+from scans.aws.collectors.rows import (
+    INSTANCE,
+    PAGE_SIZE,
+    Collector,
+    InstanceRow,
+    in_utc,
+    tags_of,
+)
 
 ON_DEMAND = "on-demand"  # AWS's word for it is no word at all
 LINUX = "Linux/UNIX"
@@ -48,7 +55,7 @@ def instance_row(described: Mapping[str, Any], region: str) -> InstanceRow:
         availability_zone=str(described.get("Placement", {}).get("AvailabilityZone") or ""),
         lifecycle=lifecycle,
         platform=platform,
-        launched_at=described.get("LaunchTime"),
+        launched_at=in_utc(described.get("LaunchTime")),
         spec=_spec(described),
         monthly_cost_usd=_monthly_cost(instance_type, region, state, lifecycle, platform),
     )

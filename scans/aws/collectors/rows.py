@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Protocol, TypeAlias
 
@@ -67,3 +67,8 @@ class Collector:
 def tags_of(described: Mapping[str, Any]) -> dict[str, str]:
     """AWS's list of keys and values as one mapping."""
     return {str(tag["Key"]): str(tag.get("Value", "")) for tag in described.get("Tags") or ()}
+
+
+def in_utc(instant: datetime | None) -> datetime | None:
+    """AWS's instants carry the zone of this machine."""
+    return instant.astimezone(UTC) if instant else None

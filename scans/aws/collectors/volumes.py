@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from scans.aws import prices
 from scans.aws.clients import AwsClient
-from scans.aws.collectors.rows import PAGE_SIZE, VOLUME, Collector, ResourceRow, tags_of
+from scans.aws.collectors.rows import PAGE_SIZE, VOLUME, Collector, ResourceRow, in_utc, tags_of
 
 
 def collect(client: AwsClient, region: str) -> Iterator[list[ResourceRow]]:
@@ -38,7 +37,7 @@ def volume_row(described: Mapping[str, Any], region: str) -> ResourceRow:
 
 
 def _spec(described: Mapping[str, Any]) -> dict[str, Any]:
-    created_at: datetime | None = described.get("CreateTime")
+    created_at = in_utc(described.get("CreateTime"))
     return {
         "volume_type": described.get("VolumeType", ""),
         "size_gb": described.get("Size", 0),
