@@ -83,7 +83,7 @@ def make_resource(**overrides: Any) -> Resource:
     """An unattached volume, unless told otherwise."""
     fields = {
         "account": overrides.get("account") or make_account(),
-        "kind": "volume",
+        "kind": "ebs_volume",
         "region": "eu-west-1",
         "resource_id": f"vol-{next(_numbers):017x}",
         "state": "available",

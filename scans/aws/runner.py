@@ -16,7 +16,7 @@ from scans.aws.collectors.rows import Collector, ResourceRow
 from scans.aws.errors import AWS_ERRORS, Outcome, UnitOutcome, classify, raise_if_refused
 from scans.aws.pool import stream
 from scans.aws.regions import RegionSelection, select_regions
-from scans.aws.store import InventoryStore
+from scans.aws.store import InventoryStore, is_gone
 from scans.models import Account, ScanJob, ScanUnit
 
 PROGRESS_SECONDS = 1.0
@@ -67,7 +67,7 @@ def look(session: AwsSession, unit: Unit) -> Iterator[Page | UnitEnd]:
     try:
         client = session.client(collector.service, region)
         for page in collector.collect(client, region):
-            rows, pages = rows + len(page), pages + 1
+            rows, pages = rows + sum(not is_gone(row) for row in page), pages + 1
             yield Page(unit, page)
     except AWS_ERRORS as error:
         outcome = classify(error, region=region, iam_action=collector.iam_action)

@@ -33,7 +33,6 @@ _INSTANCE_COLUMNS = [
     "lifecycle",
     "availability_zone",
     "platform",
-    "architecture",
     "launched_at",
 ]
 
@@ -49,9 +48,9 @@ class InventoryStore:
         """Insert or update the rows of one region and kind, in batches of at most `BATCH`."""
         # AWS may name one twice in a page; PostgreSQL refuses to touch a row twice.
         unique = {row.resource_id: row for row in rows}.values()
-        for batch in _batches([row for row in unique if not _is_gone(row)]):
+        for batch in _batches([row for row in unique if not is_gone(row)]):
             self._upsert(region, kind, batch)
-        for batch in _batches([row for row in unique if _is_gone(row)]):
+        for batch in _batches([row for row in unique if is_gone(row)]):
             self._bury(region, batch)
 
     def mark_gone(self, region: str, kind: str, *, unseen_since: datetime) -> int:
@@ -146,7 +145,8 @@ def _columns(row: ResourceRow) -> dict[str, Any]:
     return columns | {"kind": row.kind}
 
 
-def _is_gone(row: ResourceRow) -> bool:
+def is_gone(row: ResourceRow) -> bool:
+    """AWS still lists it, but it is terminated."""
     return isinstance(row, InstanceRow) and row.is_gone
 
 

@@ -64,7 +64,6 @@ class Instance(InventoryItem):
     lifecycle = models.CharField(max_length=40, blank=True, default="on-demand")
     availability_zone = models.CharField(max_length=40, blank=True, default="")
     platform = models.CharField(max_length=60, blank=True, default="")
-    architecture = models.CharField(max_length=20, blank=True, default="")
     launched_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
