@@ -17,13 +17,13 @@ what belongs to another answers 404. Lists take `limit` and `offset` and answer 
 """
 
 
-def build_api() -> NinjaAPI:
+def build_api(namespace: str = "api-v1") -> NinjaAPI:
     """The API without a route: who may call, how bodies are read, how errors look."""
     api = NinjaAPI(
         title="hostmaster",
         version="1",
         description=DESCRIPTION,
-        urls_namespace="api-v1",
+        urls_namespace=namespace,
         auth=[TokenAuth(), MemberAuth()],
         parser=StrictParser(),
     )

@@ -11,17 +11,16 @@ from django.template.response import TemplateResponse
 
 from hostmaster.core.tenants.models import ApiToken, Membership, Tenant
 from hostmaster.core.tenants.services import create_token, revoke_token
-from hostmaster.core.web.typed_admin import ModelAdmin, TabularInline
 
 
-class MembershipInline(TabularInline[Membership, Tenant]):
+class MembershipInline(admin.TabularInline[Membership, Tenant]):
     model = Membership
     extra = 0
     autocomplete_fields = ["user"]
 
 
 @admin.register(Tenant)
-class TenantAdmin(ModelAdmin[Tenant]):
+class TenantAdmin(admin.ModelAdmin[Tenant]):
     list_display = ["name", "members", "created_at"]
     search_fields = ["name"]
     readonly_fields = ["id", "created_at"]
@@ -36,7 +35,7 @@ class TenantAdmin(ModelAdmin[Tenant]):
 
 
 @admin.register(Membership)
-class MembershipAdmin(ModelAdmin[Membership]):
+class MembershipAdmin(admin.ModelAdmin[Membership]):
     list_display = ["user", "tenant", "role", "created_at"]
     list_filter = ["tenant", "role"]
     list_select_related = ["user", "tenant"]
@@ -45,7 +44,7 @@ class MembershipAdmin(ModelAdmin[Membership]):
 
 
 @admin.register(ApiToken)
-class ApiTokenAdmin(ModelAdmin[ApiToken]):
+class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
     """A token's text is shown on the page that answers its creation, and never again."""
 
     list_display = ["name", "tenant", "role", "condition", "last_used_at", "expires_at"]

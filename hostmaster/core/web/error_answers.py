@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 
 from django.core.exceptions import RequestDataTooBig, ValidationError
 from django.db import OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.utils.log import log_response
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError
 from ninja.errors import ValidationError as SchemaError
@@ -17,10 +16,6 @@ from ninja.errors import ValidationError as SchemaError
 from hostmaster.core.state import InvalidTransitionError
 from hostmaster.core.tenants.rate_limit import RateLimitedError
 from hostmaster.core.web.errors import ApiError, InvalidInputError
-
-logger = logging.getLogger(__name__)
-
-Raised = TypeVar("Raised", bound=Exception)
 
 
 def add_error_answers(api: NinjaAPI) -> None:
@@ -95,18 +90,21 @@ def _answer_invalid_row(request: HttpRequest, error: ValidationError) -> HttpRes
 
 
 def _answer_database_trouble(request: HttpRequest, error: OperationalError) -> HttpResponse:
-    _log_failure(request, error)
     detail = "The database cannot be reached just now; try again."
-    return answer(HTTPStatus.SERVICE_UNAVAILABLE, detail, **{"Retry-After": "5"})
+    return _logged(request, error, answer(503, detail, **{"Retry-After": "5"}))
 
 
 def _answer_failure(request: HttpRequest, error: Exception) -> HttpResponse:
-    _log_failure(request, error)
-    return answer(500, "The server failed; the failure is in its log.")
+    return _logged(request, error, answer(500, "The server failed; the failure is in its log."))
 
 
-def _log_failure(request: HttpRequest, error: Exception) -> None:
-    logger.error("%s %s failed", request.method, request.path, exc_info=error)
+def _logged(request: HttpRequest, error: Exception, response: HttpResponse) -> HttpResponse:
+    """Log `error` with its traceback, in the place of the line Django writes for each 5xx."""
+    message = "%s %s failed"
+    log_response(
+        message, request.method, request.path, response=response, request=request, exception=error
+    )
+    return response
 
 
 def _field_error(loc: Any, msg: str, kind: str | None = None) -> dict[str, Any]:
