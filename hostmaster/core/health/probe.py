@@ -36,6 +36,10 @@ class DatabaseProbe:
             self._is_overdue = thread.is_alive()
         return self._answer and not thread.is_alive()
 
+    def forget(self) -> None:
+        """Ask anew at the next question."""
+        self._answered_at = float("-inf")
+
     def _asking(self) -> threading.Thread | None:
         """The attempt under way, a new one, or `None` while the last answer is fresh."""
         with self._lock:
