@@ -72,9 +72,9 @@ class AwsSession:
         self, session: boto3.Session, *, region: str, endpoint_url: str, throttle: Throttle
     ) -> None:
         self.region = region
+        self.throttle = throttle
         self._session = session
         self._endpoint_url = endpoint_url
-        self._throttle = throttle
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str], AwsClient] = {}
 
@@ -98,7 +98,7 @@ class AwsSession:
         with self._lock:
             if (service, region) not in self._clients:
                 client = _make_client(self._session, service, region, self._endpoint_url)
-                self._throttle.attach(client, region, service)
+                self.throttle.attach(client, region, service)
                 self._clients[service, region] = client
             return self._clients[service, region]
 

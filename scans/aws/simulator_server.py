@@ -25,8 +25,8 @@ def main(port: str, age_days: str) -> None:
         created_at: datetime = utcnow() - age
         return created_at
 
-    elastic_block_store.utcnow = some_time_ago
-    instances.utcnow = some_time_ago
+    elastic_block_store.utcnow = some_time_ago  # type: ignore[attr-defined] # moto's import
+    instances.utcnow = some_time_ago  # type: ignore[attr-defined] # likewise
     server.main(["-H", "127.0.0.1", "-p", port])
 
 

@@ -12,11 +12,11 @@ import re
 import threading
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, ClassVar, Self
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 _SCOPE = re.compile(r"Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 _HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "keep-alive"}
@@ -72,6 +72,7 @@ class Call:
     action: str
     region: str
     at: float
+    parameters: dict[str, str] = field(default_factory=dict)  # of a query-style body
 
 
 class FaultProxy:
@@ -170,7 +171,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     # Headers and body leave in two writes: with Nagle's delay each answer would take 40 ms.
     disable_nagle_algorithm = True
-    server: _Server  # type: ignore[assignment] # narrower than the base class says
+    server: _Server
     _no_body: ClassVar[frozenset[int]] = frozenset({204, 304})
 
     def do_POST(self) -> None:
@@ -214,9 +215,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _call(self, body: bytes) -> Call:
         scope = _SCOPE.search(self.headers.get("Authorization", ""))
         region, service = (scope[2], scope[3]) if scope else ("", "")
-        action = parse_qs(body.decode("utf-8", "replace")).get("Action", [""])[0]
-        action = action or self.headers.get("X-Amz-Target", "").rpartition(".")[2]
-        return Call(service, action, region, time.monotonic())
+        parameters = dict(parse_qsl(body.decode("utf-8", "replace")))
+        target = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        action = parameters.get("Action", target)
+        return Call(service, action, region, time.monotonic(), parameters)
 
     def _forward(self, body: bytes) -> None:
         connection = http.client.HTTPConnection(self.server.proxy.target, timeout=60)

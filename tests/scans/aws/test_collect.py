@@ -1,0 +1,191 @@
+"""Collectors against the simulator: what was put there is what comes back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from botocore.awsrequest import AWSResponse
+
+from scans.aws.clients import AwsSession, open_session
+from scans.aws.collectors import instances, volumes
+from scans.aws.collectors.addresses import address_row
+from scans.aws.collectors.all import COLLECTORS
+from scans.aws.collectors.instances import instance_row
+from scans.aws.collectors.rows import PAGE_SIZE, ResourceRow
+from scans.aws.errors import AWS_ERRORS, Outcome, classify
+from scans.aws.regions import DEFAULT_REGIONS, enabled_regions, select_regions
+from scans.aws.simulator import SIMULATED_KEYS, Simulator, seed_demo
+from tests.aws_simulator.fault_proxy import FaultProxy
+from tests.aws_simulator.seed import FOUR_REGIONS, seed, terminate
+
+
+def collect_all(session: AwsSession, regions: tuple[str, ...] = FOUR_REGIONS) -> list[ResourceRow]:
+    return [
+        row
+        for region in regions
+        for collector in COLLECTORS
+        for page in collector.collect(session.client(collector.service, region), region)
+        for row in page
+    ]
+
+
+@pytest.mark.services
+def test_counts_equal_what_was_put_there(aws_simulator: Simulator) -> None:
+    seeded = seed(aws_simulator.endpoint_url, instances=602, unattached_volumes=30, addresses=10)
+    terminate(aws_simulator.endpoint_url, "us-east-1", seeded["us-east-1"].instance_ids[:10])
+    with open_session(SIMULATED_KEYS) as session:
+        rows = collect_all(session)
+    assert Counter((row.kind, row.state) for row in rows) == {
+        ("ec2_instance", "running"): 592,
+        ("ec2_instance", "terminated"): 10,
+        ("ebs_volume", "in-use"): 592,
+        ("ebs_volume", "available"): 30,
+        ("elastic_ip", "unassociated"): 10,
+    }
+    assert {row.resource_id for row in rows if row.state == "terminated"} == set(
+        seeded["us-east-1"].instance_ids[:10]
+    )
+
+
+@pytest.mark.services
+def test_demo_is_the_same_each_time_and_holds_what_it_says(aws_simulator: Simulator) -> None:
+    found = []
+    for _ in range(2):
+        seeded = seed_demo(aws_simulator.endpoint_url)
+        with open_session(SIMULATED_KEYS) as session:
+            found.append(
+                {row.resource_id: row for row in collect_all(session, enabled_regions(session))}
+            )
+    assert found[0].keys() == found[1].keys()
+    counts = Counter((row.kind, row.state) for row in found[1].values())
+    assert counts["ebs_volume", "available"] == seeded.unattached_volumes
+    assert counts["elastic_ip", "unassociated"] == seeded.unassociated_addresses
+    assert counts["elastic_ip", "associated"] == seeded.addresses - seeded.unassociated_addresses
+    assert counts["ec2_instance", "running"] + counts["ec2_instance", "stopped"] == seeded.instances
+    assert counts["ec2_instance", "stopped"] == 2
+
+
+@pytest.mark.services
+def test_regions_that_are_off_are_left_out_and_a_choice_is_kept(aws_simulator: Simulator) -> None:
+    with open_session(SIMULATED_KEYS) as session:
+        everything = select_regions(session)
+        chosen = select_regions(session, ["eu-west-1", "mx-central-1", "us-east-1"])
+    assert set(DEFAULT_REGIONS) <= set(everything.enabled)
+    assert "mx-central-1" not in everything.enabled
+    assert chosen.enabled == ("eu-west-1", "us-east-1")
+    assert chosen.not_enabled == ("mx-central-1",)
+
+
+@pytest.mark.services
+def test_denied_list_of_regions_scans_the_regions_everybody_has(fault_proxy: FaultProxy) -> None:
+    fault_proxy.deny("DescribeRegions")
+    with open_session(SIMULATED_KEYS) as session:
+        selection = select_regions(session)
+    assert selection.enabled == DEFAULT_REGIONS
+    assert selection.problem is not None
+    assert selection.problem.outcome == Outcome.DENIED
+    assert selection.problem.missing_action == "ec2:DescribeRegions"
+
+
+@pytest.mark.services
+def test_denied_region_fails_alone(fault_proxy: FaultProxy, aws_simulator: Simulator) -> None:
+    seed(aws_simulator.endpoint_url, instances=8)
+    fault_proxy.deny("DescribeInstances", region="eu-west-1")
+    outcomes = {}
+    with open_session(SIMULATED_KEYS) as session:
+        for region in FOUR_REGIONS:
+            try:
+                pages = list(instances.collect(session.client("ec2", region), region))
+            except AWS_ERRORS as error:
+                outcomes[region] = classify(error, region=region).outcome.value
+            else:
+                outcomes[region] = str(sum(map(len, pages)))
+    assert outcomes == {
+        "us-east-1": "2",
+        "us-west-2": "2",
+        "eu-west-1": "denied",
+        "eu-central-1": "2",
+    }
+
+
+@pytest.mark.services
+def test_throttled_calls_are_repeated_and_slow_us_down(fault_proxy: FaultProxy) -> None:
+    fault_proxy.throttle(2, action="DescribeVolumes", region="us-east-1")
+    with open_session(SIMULATED_KEYS) as session:
+        client = session.client("ec2", "us-east-1")
+        assert list(volumes.collect(client, "us-east-1")) == []
+        rate = session.throttle.bucket("us-east-1", "ec2").rate
+    assert fault_proxy.counts()["DescribeVolumes", "us-east-1"] == 3
+    assert rate < 9
+
+
+@pytest.mark.parametrize("collector", COLLECTORS, ids=lambda collector: str(collector.call))
+def test_every_collector_says_which_permission_it_needs(collector: Any) -> None:
+    assert collector.iam_action == f"{collector.service}:{collector.call}"
+
+
+def test_pages_are_asked_for_one_by_one_and_handed_on_at_once() -> None:
+    """The simulator never pages volumes, so the wire is played by hand."""
+    asked: list[str] = []
+    with open_session(SIMULATED_KEYS) as session:
+        client = session.client("ec2", "us-east-1")
+
+        def answer(request: Any, **_: Any) -> AWSResponse:
+            body = request.body.decode() if isinstance(request.body, bytes) else request.body
+            asked.append(body)
+            return _volumes_page(
+                f"vol-{len(asked)}", next_token=f"page-{len(asked)}" if len(asked) < 3 else ""
+            )
+
+        client.meta.events.register("before-send.ec2.DescribeVolumes", answer)
+        pages = volumes.collect(client, "us-east-1")
+        assert [row.resource_id for row in next(pages)] == ["vol-1"]
+        assert len(asked) == 1  # the second page is not fetched before somebody wants it
+        assert [row.resource_id for page in pages for row in page] == ["vol-2", "vol-3"]
+    assert all(f"MaxResults={PAGE_SIZE}" in body for body in asked)
+    assert "NextToken" not in asked[0]
+    assert "NextToken=page-1" in asked[1]
+    assert "NextToken=page-2" in asked[2]
+
+
+def test_cost_of_an_instance_is_known_or_said_to_be_unknown() -> None:
+    def cost(**described: Any) -> Decimal | None:
+        described = {"InstanceId": "i-1", "InstanceType": "t3.micro", **described}
+        return instance_row(described, "us-east-1").monthly_cost_usd
+
+    running = {"State": {"Name": "running"}}
+    assert cost(**running) == Decimal("7.592")
+    assert cost(State={"Name": "stopped"}) == 0
+    assert cost(**running, InstanceLifecycle="spot") is None
+    assert cost(**running, PlatformDetails="Windows") is None
+    assert cost(**{**running, "InstanceType": "p5.48xlarge"}) is None
+
+
+def test_address_behind_a_network_interface_is_in_use_and_an_own_range_is_free() -> None:
+    nat = {"AllocationId": "eipalloc-1", "PublicIp": "203.0.113.1", "NetworkInterfaceId": "eni-1"}
+    own = {"AllocationId": "eipalloc-2", "PublicIp": "203.0.113.2", "PublicIpv4Pool": "ipv4pool-1"}
+    assert address_row(nat, "us-east-1").state == "associated"
+    assert address_row(own, "us-east-1").monthly_cost_usd == 0
+
+
+def _volumes_page(volume_id: str, next_token: str) -> AWSResponse:
+    token = f"<nextToken>{next_token}</nextToken>" if next_token else ""
+    body = (
+        '<DescribeVolumesResponse xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><volumeSet>'
+        f"<item><volumeId>{volume_id}</volumeId><size>8</size><volumeType>gp3</volumeType>"
+        f"<status>in-use</status></item></volumeSet>{token}</DescribeVolumesResponse>"
+    )
+    return AWSResponse("http://127.0.0.1", 200, {}, _Raw(body.encode()))
+
+
+class _Raw:
+    """As much of a raw HTTP answer as botocore reads."""
+
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    def stream(self, *_: Any, **__: Any) -> list[bytes]:
+        return [self._body]
