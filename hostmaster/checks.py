@@ -34,6 +34,13 @@ def register_all() -> None:
         register(check)
 
 
+def refuse_what_is_wrong() -> None:
+    """For a server, which runs no checks by itself. Raises `SystemExit` with all errors."""
+    errors = [message for check in ALL for message in check() if message.is_serious()]
+    if errors:
+        raise SystemExit("\n".join(f"{error.id}: {error.msg} {error.hint}" for error in errors))
+
+
 def check_environment(**_: Any) -> list[CheckMessage]:
     """What `hostmaster.environment` met while the settings were read."""
     return [

@@ -14,7 +14,7 @@ from django.conf import settings
 
 from hostmaster import checks
 from hostmaster.core.jobs.lanes import Lane
-from hostmaster.core.registry import JobKind, Registry, Retention
+from hostmaster.core.registry import JobKind, Registry, Retention, get_registry
 from tests.projects import ROOT, project_environment
 
 PRODUCTION = {
@@ -130,7 +130,7 @@ def test_a_registry_path_that_leads_nowhere_is_an_error() -> None:
 
 
 def test_every_name_the_apps_registered_leads_somewhere() -> None:
-    assert checks.registry_messages(checks.get_registry()) == []
+    assert checks.registry_messages(get_registry()) == []
 
 
 def test_a_setting_whose_package_is_missing_is_an_error(

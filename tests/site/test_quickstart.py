@@ -1,0 +1,214 @@
+"""`manage.py quickstart` and the web server's own workers, as real processes with real signals."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import psutil
+import pytest
+from django.contrib.auth import authenticate, get_user_model
+
+from hostmaster.core.tenants.models import Tenant
+from scans.aws.collectors.rows import VOLUME
+from scans.models import Account, Instance, Resource, ScanJob
+from tests.projects import ROOT, Project
+
+pytestmark = [pytest.mark.services, pytest.mark.timeout(180)]
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+        return number
+
+
+@pytest.fixture(autouse=True)
+def _no_logs_left(port: int) -> Iterator[None]:
+    yield
+    for log in (ROOT / "var").glob(f"*-{port}.log"):
+        log.unlink()
+
+
+def wait_until(holds: Callable[[], object], seconds: float = 60) -> None:
+    ends = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < ends, "it did not come true in time"
+        time.sleep(0.1)
+
+
+def wait_for_text(project: Project, process: subprocess.Popen[bytes], text: str) -> str:
+    def is_there() -> bool:
+        log = project.log(process)
+        assert process.poll() is None or text in log, log
+        return text in log
+
+    wait_until(is_there, 90)
+    return project.log(process)
+
+
+def status_of(port: int, path: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    return [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_from_nothing_to_a_scanned_account_and_again(project_env: Project, port: int) -> None:
+    first = project_env.start("quickstart", "--port", str(port))
+    said = wait_for_text(project_env, first, "Ctrl-C stops everything")
+
+    password = re.search(r"password (\S+)", said)
+    assert password
+    assert authenticate(username="admin", password=password[1])
+    account = Account.objects.get(is_simulated=True)
+    assert (account.name, account.status) == ("Simulated account", Account.Status.ACTIVE)
+    assert account.credentials_sealed
+    job = ScanJob.objects.get(kind=ScanJob.Kind.AWS)
+    assert job.state == ScanJob.State.COMPLETED
+    instances = Instance.objects.present().count()
+    volumes = Resource.objects.present().filter(kind=VOLUME).count()
+    assert min(instances, volumes) > 0
+    assert re.search(rf"Instances +│ {instances} ", said)
+    assert re.search(rf"Volumes +│ {volumes} ", said)
+    assert status_of(port, "/admin/login/") == 200
+
+    processes = family(first)
+    assert len(processes) > 5
+    first.send_signal(signal.SIGINT)
+    assert first.wait(timeout=15) == 130
+    wait_until(lambda: gone(processes), 3)
+
+    started = time.monotonic()
+    second = project_env.start("quickstart", "--port", str(port))
+    said = wait_for_text(project_env, second, "Ctrl-C stops everything")
+    assert time.monotonic() - started < 30
+    assert "password" not in said
+    assert Tenant.objects.count() == get_user_model().objects.count() == 1
+    assert ScanJob.objects.filter(kind=ScanJob.Kind.AWS).count() == 1
+    assert Instance.objects.present().count() == instances
+
+
+def test_the_rescanned_simulator_holds_the_same(project_env: Project, port: int) -> None:
+    from scans.services import request_scan
+
+    for run in range(2):
+        process = project_env.start("quickstart", "--port", str(port))
+        wait_for_text(project_env, process, "Ctrl-C stops everything")
+        if run:
+            before = Instance.objects.present().count()
+            job = request_scan(Account.objects.get())
+            wait_until(lambda: ScanJob.objects.get(pk=job.pk).state == "COMPLETED")  # noqa: B023 awaited in this round
+            assert Instance.objects.present().count() == before
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=15) == 143
+
+
+@pytest.mark.parametrize("moment", ["at once", "while scanning", "serving"])
+def test_ctrl_c_leaves_nothing_behind(project_env: Project, port: int, moment: str) -> None:
+    process = project_env.start("quickstart", "--port", str(port))
+    if moment == "at once":
+        wait_for_text(project_env, process, "password")
+    elif moment == "while scanning":
+        wait_until(lambda: ScanJob.objects.filter(state="FETCHING").exists())
+    else:
+        wait_for_text(project_env, process, "Ctrl-C stops everything")
+    processes = family(process)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)  # the impatient press twice
+    assert process.wait(timeout=20) == 130
+    wait_until(lambda: gone(processes), 3)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+def test_killed_without_warning_it_leaves_nothing_behind(project_env: Project, port: int) -> None:
+    process = project_env.start("quickstart", "--port", str(port), "--no-scan")
+    wait_for_text(project_env, process, "Ctrl-C stops everything")
+    processes = family(process)
+    process.kill()
+    process.wait(timeout=5)
+    wait_until(lambda: gone(processes), 10)
+
+
+def test_a_taken_port_is_named_with_the_way_out(project_env: Project, port: int) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        done = project_env.manage("quickstart", "--port", str(port), check=False)
+    assert done.returncode == 1
+    assert f"Port {port} is taken" in done.stderr
+    assert "--port" in done.stderr
+    assert not Tenant.objects.exists()
+
+
+def test_the_simulator_never_meets_a_real_account(project_env: Project, port: int) -> None:
+    tenant = Tenant.objects.create(name="Real")
+    Account.objects.create(tenant=tenant, name="Real", role_arn="arn:aws:iam::123456789012:role/r")
+    done = project_env.manage("quickstart", "--port", str(port), check=False)
+    assert done.returncode == 1
+    assert "--aws" in done.stderr
+
+
+def test_a_child_that_dies_ends_all_with_its_name(project_env: Project, port: int) -> None:
+    process = project_env.start("quickstart", "--port", str(port), "--no-scan")
+    wait_for_text(project_env, process, "Ctrl-C stops everything")
+    processes = family(process)
+    (web,) = [p for p in processes if "uvicorn" in p.cmdline()]
+    web.kill()
+    assert process.wait(timeout=20) == 1
+    assert "The web process stopped by itself" in project_env.log(process)
+    wait_until(lambda: gone(processes), 3)
+
+
+def test_a_development_web_server_brings_its_own_workers(project_env: Project, port: int) -> None:
+    server = subprocess.Popen(
+        [sys.executable, "-m", "uvicorn", "hostmaster.asgi:application", "--port", str(port)],
+        cwd=ROOT,
+        env=project_env.environment | {"START_WORKERS": "true"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        wait_until(lambda: sum("qcluster" in p.cmdline() for p in family(server)) >= 4)
+        processes = family(server)
+        server.terminate()
+        server.wait(timeout=20)
+        wait_until(lambda: gone(processes), 3)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGKILL)
+
+
+def test_a_web_server_with_wrong_settings_refuses_to_start(project_env: Project, port: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "uvicorn", "hostmaster.asgi:application", "--port", str(port)],
+        cwd=ROOT,
+        env=project_env.environment | {"ENCRYPTION_KEY": "short"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode != 0
+    assert "hostmaster.E006" in done.stderr
+    assert "Traceback" not in done.stderr
