@@ -40,6 +40,11 @@ class DatabaseProbe:
         """Ask anew at the next question."""
         self._answered_at = float("-inf")
 
+    def wait(self) -> None:
+        """Let the attempt under way, if any, come to its end."""
+        if self._thread is not None:
+            self._thread.join()
+
     def _asking(self) -> threading.Thread | None:
         """The attempt under way, a new one, or `None` while the last answer is fresh."""
         with self._lock:
