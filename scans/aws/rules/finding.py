@@ -45,10 +45,6 @@ class Finding:
     evidence: dict[str, Any] = field(default_factory=dict)  # JSON
 
 
-class Judge(Protocol):
-    def __call__(self, item: Any, *, now: datetime, params: Params) -> Finding | None: ...
-
-
 @dataclass(frozen=True)
 class Rule:
     """A rule: `judge(item, now=…, params=…)` for each present item of `kind`.
