@@ -24,6 +24,7 @@ from hostmaster.core.health.monitor import (
 from hostmaster.core.jobs import leases
 from tests.health import scripted
 from tests.health.conftest import Register
+from tests.health.waiting import wait_until
 
 H, D, C = Status.HEALTHY, Status.DEGRADED, Status.CRITICAL
 
@@ -236,11 +237,3 @@ def test_the_loop_leaves_the_round_to_another_monitor_that_holds_the_lease(
     wait_until(lambda: scripted.calls >= 1)
     monitor.stop()
     thread.join(timeout=5)
-
-
-def wait_until(condition: object) -> None:
-    assert callable(condition)
-    ends = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < ends, "this did not come true within 10 s"
-        time.sleep(0.01)

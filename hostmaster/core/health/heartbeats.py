@@ -78,6 +78,10 @@ class Pulse:
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
+    @property
+    def is_beating(self) -> bool:
+        return self._thread.is_alive()
+
     def start(self) -> None:
         self._thread.start()
 
@@ -121,6 +125,13 @@ def on_worker_start(**_: object) -> None:
         _Worker.pulse.start()
     except Exception as error:  # noqa: BLE001 a raising receiver kills django-q2's worker
         logger.warning("no heartbeat in this worker: %s", exception_text(error))
+
+
+def stop_worker_pulse() -> None:
+    """For a process that stops being a worker without ending."""
+    if _Worker.pulse is not None:
+        _Worker.pulse.stop()
+    _Worker.pulse, _Worker.pid = None, 0
 
 
 def on_task_done(**_: object) -> None:
