@@ -15,7 +15,8 @@ from contextlib import suppress
 
 import psutil
 import pytest
-from django.contrib.auth import authenticate, get_user_model
+from django.contrib.auth import get_user_model
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 from hostmaster.core.tenants.models import Tenant
 from scans.aws.collectors.rows import VOLUME
@@ -23,6 +24,9 @@ from scans.models import Account, Instance, Resource, ScanJob
 from tests.projects import ROOT, Project
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(180)]
+
+# A laptop's command: one test tries it on PostgreSQL too.
+on_sqlite = pytest.mark.parametrize("project_env", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
@@ -80,7 +84,8 @@ def test_from_nothing_to_a_scanned_account_and_again(project_env: Project, port:
 
     password = re.search(r"password (\S+)", said)
     assert password
-    assert authenticate(username="admin", password=password[1])
+    stored = get_user_model().objects.get(username="admin", is_superuser=True).password
+    assert PBKDF2PasswordHasher().verify(password[1], stored)
     account = Account.objects.get(is_simulated=True)
     assert (account.name, account.status) == ("Simulated account", Account.Status.ACTIVE)
     assert account.credentials_sealed
@@ -109,6 +114,7 @@ def test_from_nothing_to_a_scanned_account_and_again(project_env: Project, port:
     assert Instance.objects.present().count() == instances
 
 
+@on_sqlite
 def test_the_rescanned_simulator_holds_the_same(project_env: Project, port: int) -> None:
     from scans.services import request_scan
 
@@ -124,6 +130,7 @@ def test_the_rescanned_simulator_holds_the_same(project_env: Project, port: int)
         assert process.wait(timeout=15) == 143
 
 
+@on_sqlite
 @pytest.mark.parametrize("moment", ["at once", "while scanning", "serving"])
 def test_ctrl_c_leaves_nothing_behind(project_env: Project, port: int, moment: str) -> None:
     process = project_env.start("quickstart", "--port", str(port))
@@ -141,6 +148,7 @@ def test_ctrl_c_leaves_nothing_behind(project_env: Project, port: int, moment: s
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")
+@on_sqlite
 def test_killed_without_warning_it_leaves_nothing_behind(project_env: Project, port: int) -> None:
     process = project_env.start("quickstart", "--port", str(port), "--no-scan")
     wait_for_text(project_env, process, "Ctrl-C stops everything")
@@ -150,6 +158,7 @@ def test_killed_without_warning_it_leaves_nothing_behind(project_env: Project, p
     wait_until(lambda: gone(processes), 10)
 
 
+@on_sqlite
 def test_a_taken_port_is_named_with_the_way_out(project_env: Project, port: int) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
@@ -161,6 +170,7 @@ def test_a_taken_port_is_named_with_the_way_out(project_env: Project, port: int)
     assert not Tenant.objects.exists()
 
 
+@on_sqlite
 def test_the_simulator_never_meets_a_real_account(project_env: Project, port: int) -> None:
     tenant = Tenant.objects.create(name="Real")
     Account.objects.create(tenant=tenant, name="Real", role_arn="arn:aws:iam::123456789012:role/r")
@@ -169,6 +179,7 @@ def test_the_simulator_never_meets_a_real_account(project_env: Project, port: in
     assert "--aws" in done.stderr
 
 
+@on_sqlite
 def test_a_child_that_dies_ends_all_with_its_name(project_env: Project, port: int) -> None:
     process = project_env.start("quickstart", "--port", str(port), "--no-scan")
     wait_for_text(project_env, process, "Ctrl-C stops everything")
@@ -180,6 +191,7 @@ def test_a_child_that_dies_ends_all_with_its_name(project_env: Project, port: in
     wait_until(lambda: gone(processes), 3)
 
 
+@on_sqlite
 def test_a_development_web_server_brings_its_own_workers(project_env: Project, port: int) -> None:
     server = subprocess.Popen(
         [sys.executable, "-m", "uvicorn", "hostmaster.asgi:application", "--port", str(port)],
@@ -200,6 +212,7 @@ def test_a_development_web_server_brings_its_own_workers(project_env: Project, p
             os.killpg(server.pid, signal.SIGKILL)
 
 
+@on_sqlite
 def test_a_web_server_with_wrong_settings_refuses_to_start(project_env: Project, port: int) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "uvicorn", "hostmaster.asgi:application", "--port", str(port)],
