@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ninja import NinjaAPI
 
+from hostmaster.core.tenants.api import router as tenants_router
 from hostmaster.core.web.authentication import MemberAuth, TokenAuth
 from hostmaster.core.web.error_answers import add_error_answers
 from hostmaster.core.web.parsing import StrictParser
@@ -32,3 +33,4 @@ def build_api(namespace: str = "api-v1") -> NinjaAPI:
 
 
 api = build_api()
+api.add_router("", tenants_router)

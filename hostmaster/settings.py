@@ -60,6 +60,13 @@ INSTALLED_APPS = [
     "ninja",
     "django_q",
 ]
+# A worker serves no pages. Without these a lane's process takes 59 MB instead of 73.
+IS_WORKER = sys.argv[1:2] == ["qcluster"]
+if IS_WORKER:
+    INSTALLED_APPS = [app for app in INSTALLED_APPS if app not in {"axes", "ninja"}]
+    INSTALLED_APPS[INSTALLED_APPS.index("django.contrib.admin")] = (
+        "django.contrib.admin.apps.SimpleAdminConfig"
+    )
 
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -122,7 +129,7 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Where `collectstatic` ran: compressed files whose names carry their hash. Elsewhere whitenoise
 # serves each app's files as they are, so a fresh clone needs no build step, DEBUG on or off.
-_COLLECTED = BASE_DIR / "staticfiles"
+_COLLECTED = Path(env.str("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
 _IS_COLLECTED = "collectstatic" in sys.argv or (
     IS_PRODUCTION and (_COLLECTED / "staticfiles.json").exists()
 )
