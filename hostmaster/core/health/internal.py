@@ -52,6 +52,10 @@ class InternalServer(ThreadingMixIn, WSGIServer):
         self.server_name, self.server_port = self.socket.getsockname()[:2]
         self.setup_environ()
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        # A client that hung up or said nothing in time; failures of ours are logged below.
+        logger.debug("%s left early", client_address, exc_info=True)
+
     def shutdown(self) -> None:
         super().shutdown()
         self.server_close()

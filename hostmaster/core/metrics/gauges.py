@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -22,13 +23,16 @@ def queue_depth() -> Iterator[Sample]:
 
     Every registered kind has its waiting state, 0 included, so a scaler finds the series.
     """
+    depths: Counter[tuple[str, str, str]] = Counter()
     for model in job_models():
-        rows = by_kind(jobs_of(model).open(), model.STATE_FIELD).annotate(jobs=Count("pk"))
-        depths = {(row["job_kind"], row[model.STATE_FIELD]): row["jobs"] for row in rows}
         for kind in kinds_of(model):
-            depths.setdefault((kind, str(model.WAITING_STATE)), 0)
-        for (kind, state), depth in sorted(depths.items()):
-            yield {"lane": lane_of(model, kind), "kind": kind, "state": state}, depth
+            depths[lane_of(model, kind), kind, str(model.WAITING_STATE)] += 0
+        rows = by_kind(jobs_of(model).open(), model.STATE_FIELD).annotate(jobs=Count("pk"))
+        for row in rows:
+            lane = lane_of(model, row["job_kind"])
+            depths[lane, row["job_kind"], row[model.STATE_FIELD]] += row["jobs"]
+    for (lane, kind, state), depth in sorted(depths.items()):
+        yield {"lane": lane, "kind": kind, "state": state}, depth
 
 
 def queue_oldest_due_seconds() -> Iterator[Sample]:
@@ -40,11 +44,13 @@ def queue_oldest_due_seconds() -> Iterator[Sample]:
 
 
 def dead_letters() -> Iterator[Sample]:
+    dead: Counter[str] = Counter()
     for model in job_models():
-        rows = by_kind(jobs_of(model).dead()).annotate(jobs=Count("pk"))
-        dead = dict.fromkeys(kinds_of(model), 0) | {row["job_kind"]: row["jobs"] for row in rows}
-        for kind, jobs in sorted(dead.items()):
-            yield {"kind": kind}, jobs
+        dead.update(dict.fromkeys(kinds_of(model), 0))
+        for row in by_kind(jobs_of(model).dead()).annotate(jobs=Count("pk")):
+            dead[row["job_kind"]] += row["jobs"]
+    for kind, jobs in sorted(dead.items()):
+        yield {"kind": kind}, jobs
 
 
 def oldest_due() -> dict[str, datetime]:
