@@ -17,7 +17,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from hostmaster.core.health.internal import InternalServer, serve_internal
 from hostmaster.core.health.models import ComponentState, Status
-from hostmaster.core.health.probe import DatabaseProbe, database_probe
+from hostmaster.core.health.probe import DEADLINE_SECONDS, DatabaseProbe, database_probe
 from hostmaster.core.health.summary import JOBS
 from hostmaster.core.jobs.lanes import Lane
 from hostmaster.core.jobs.models import ScheduleState
@@ -239,10 +239,12 @@ def test_a_dead_database_is_told_as_503(path: str, client: Client, dead_database
 @pytest.mark.django_db
 @pytest.mark.both_databases
 def test_a_black_holed_database_is_told_in_time(client: Client, black_hole: None) -> None:
+    assert DEADLINE_SECONDS < 0.2
     for path in ("/health/ready", "/health/ready", "/health", "/health/live"):
         started = time.monotonic()
         response = client.get(path)
-        assert time.monotonic() - started < 0.25, path
+        # The deadline and what a loaded machine adds; the black hole itself lasts 2 s.
+        assert time.monotonic() - started < 0.5, path
         assert response.status_code == (200 if path == "/health/live" else 503)
 
 
