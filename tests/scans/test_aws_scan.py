@@ -28,7 +28,6 @@ from tests.factories import make_account, make_tenant
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.both_databases,
     pytest.mark.services,
 ]
 
