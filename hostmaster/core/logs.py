@@ -1,12 +1,12 @@
 """Log lines for machines or people, with secrets masked wherever they stand.
 
-`mask` is for everybody who stores text that came from outside: errors, reasons, system log.
+`mask`, `masked_value` and `exception_text` are for everybody who stores what came from outside:
+errors, reasons, system log.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,95 +14,22 @@ from contextvars import ContextVar
 from types import MappingProxyType
 from typing import Any
 
-from django.conf import settings
 from pythonjsonlogger.json import JsonFormatter as BaseJsonFormatter
 
-MASK = "***"
+from hostmaster.core.masking import exception_text, mask, masked_value
 
-# Names whose value is always a secret, and names that also stand in prose ("ExpiredToken: The
-# security token …"), where a plain word after a colon is kept.
-_STRONG_NAME = (
-    r"pass(?:word|wd|phrase)|pwd|secret[_-]?(?:access[_-]?)?key|(?:session|security|auth|api|access"
-    r"|refresh|id|bearer|metrics)[_-]?token|(?:api|encryption|private|signing)[_-]?keys?(?:_old)?"
-    r"|authorization|(?:set-)?cookie|sessionid|csrftoken|webhook[_-]?url"
-)
-_WEAK_NAME = r"token|secret|credentials?|signature|access[_-]?key(?:[_-]?id)?"
-_BYTES = r"""(?:b(?=\\*["']))?"""
-_OPEN = rf"""(?:\\*["'])?\s{{0,3}}(?:=>|[:=])\s{{0,3}}{_BYTES}"""
-_TUPLE = rf"""\\*["']\s{{0,3}},\s{{0,3}}{_BYTES}(?=\\*["'])"""
-_QUOTED = r"""(?P<q>\\*["'])(?:(?!(?P=q)).)*(?:(?P=q)|$)"""
-_BARE = r"""(?:(?:Bearer|Basic|Token|Digest)\s+)?[^\s,;&)\]}"'<>]+"""
-_PLAIN_WORD = r"""(?<=\s)[A-Za-z][a-z']*(?=[\s.,;)]|$)"""
-
-
-def _named(name: str, bare: str) -> str:
-    return rf"(?P<name>(?:{name})(?:{_OPEN}|{_TUPLE}))(?:{_QUOTED}|{bare})"
-
-
-_RULES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", re.S), MASK),
-    # Userinfo of a URL; the second form is a password that holds / ? or # unescaped.
-    (re.compile(r"""(?<=://)[^\s/?#"'<>]{0,500}@"""), f"{MASK}@"),
-    (re.compile(r"""(?<=://)[^\s/:@"'<>]{0,100}:(?!\d{1,5}[/?#])[^\s"'<>]{0,500}@"""), f"{MASK}@"),
-    # Chat and automation services put the secret of a webhook into its path.
-    (
-        re.compile(r"""(://(?:[\w-]{1,63}\.){0,5}(?:web)?hooks?\.[\w.:-]{1,200}/)[^\s"'<>]+"""),
-        rf"\1{MASK}",
-    ),
-    (re.compile(r"""(?i)(/(?:web)?hooks?(?:b2)?/)[^\s"'<>?#)]+"""), rf"\1{MASK}"),
-    (re.compile(r"(/services/)T\w+/B\w+/\w+"), rf"\1{MASK}"),
-    (re.compile(r"(/bot)\d+:[\w-]+"), rf"\1{MASK}"),
-    (re.compile(r"(Max retries exceeded with url: )\S+"), rf"\1{MASK}"),
-    (re.compile(r"(?i)([?&](?:key|sig|code|auth|pass|t)=)[^\s&\"'<>#]+"), rf"\1{MASK}"),
-    # Secrets with a face of their own.
-    (re.compile(r"(hm_[A-Za-z0-9-]+_)[\w-]{8,}"), rf"\1{MASK}"),
-    (re.compile(r"(AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,}"), rf"\1{MASK}"),
-    (re.compile(r"(?:FwoGZXIvYXdz|FQoGZXIvYXdz|IQoJb3JpZ2lu|AQoDYXdz)[\w/+=%-]*"), MASK),
-    (re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), MASK),
-    (
-        re.compile(r"(gh[pousr]_|github_pat_|xox[a-z]-|whsec_|sk_live_|glpat-)[\w/+=-]{10,}"),
-        rf"\1{MASK}",
-    ),
-    (re.compile(r"[0-9A-Fa-f]{64,}"), MASK),
-    (re.compile(r"(?i)(bearer\s+)[\w.~+/=-]{8,}"), rf"\1{MASK}"),
-    (re.compile(r"(?i)(basic\s+)[\w+/=-]{16,}"), rf"\1{MASK}"),
-    (re.compile(rf"(?is){_named(_STRONG_NAME, _BARE)}"), rf"\g<name>{MASK}"),
-    (
-        re.compile(rf"(?is){_named(_WEAK_NAME, f'(?!(?-i:{_PLAIN_WORD})){_BARE}')}"),
-        rf"\g<name>{MASK}",
-    ),
-    # An AWS secret key that stands alone: 40 characters of mixed case with a digit. Not a git
-    # hash (one case), not the path of a traceback.
-    (
-        re.compile(
-            r"""(?<![A-Za-z0-9/+=])(?<!File ")(?=[a-z0-9/+]*[A-Z])(?=[A-Z0-9/+]*[a-z])"""
-            r"""(?=[A-Za-z/+]*\d)[A-Za-z0-9/+]{40}(?![A-Za-z0-9/+=])"""
-        ),
-        MASK,
-    ),
-    # Session tokens of any make, sealed values, other opaque runs.
-    (re.compile(r"(?=[a-z0-9/+_-]*[A-Z])(?=[A-Z0-9/+_-]*[a-z])[A-Za-z0-9/+_-]{100,}={0,2}"), MASK),
-)
-_SECRET_FIELD = re.compile(rf"(?i)(?:{_STRONG_NAME}|{_WEAK_NAME})$")
-
-# A shorter value of a setting may be a common word ("postgres").
-_SHORTEST_KNOWN = 16
-
-
-def mask(text: str) -> str:
-    """`text` with every recognised secret replaced. Masking twice changes nothing more."""
-    for secret in _known_secrets():
-        text = text.replace(secret, MASK)
-    for pattern, replacement in _RULES:
-        text = pattern.sub(replacement, text)
-    return text
-
-
-def exception_text(error: BaseException) -> str:
-    """`Type: message`, masked: what a row or a page may hold of an error."""
-    message = str(error)
-    name = type(error).__name__
-    return mask(f"{name}: {message}" if message else name)
+__all__ = [
+    "JsonFormatter",
+    "MaskingStreamHandler",
+    "TextFormatter",
+    "exception_text",
+    "log_context",
+    "log_run",
+    "log_transition",
+    "logging_settings",
+    "mask",
+    "masked_value",
+]
 
 
 def log_transition(
@@ -151,24 +78,6 @@ def log_run(
     )
 
 
-def _known_secrets() -> Iterator[str]:
-    """Secrets this process was given by its settings: masked whatever they look like."""
-    if not settings.configured:
-        return
-    for name in ("SECRET_KEY", "ENCRYPTION_KEY", "METRICS_TOKEN", "EMAIL_HOST_PASSWORD"):
-        yield from _long_enough(getattr(settings, name, ""))
-    for name in ("SECRET_KEY_FALLBACKS", "ENCRYPTION_KEYS_OLD"):
-        for value in getattr(settings, name, ()):
-            yield from _long_enough(value)
-    for database in settings.DATABASES.values():
-        yield from _long_enough(database.get("PASSWORD"))
-
-
-def _long_enough(value: object) -> Iterator[str]:
-    if isinstance(value, str) and len(value) >= _SHORTEST_KNOWN:
-        yield value
-
-
 _NO_CONTEXT: Mapping[str, str] = MappingProxyType({})
 _context: ContextVar[Mapping[str, str]] = ContextVar("hostmaster_log", default=_NO_CONTEXT)
 
@@ -181,22 +90,6 @@ def log_context(**fields: object) -> Iterator[None]:
         yield
     finally:
         _context.reset(token)
-
-
-def masked_value(value: object, name: str = "") -> object:
-    """`value` fit for a log line or a JSON column: strings masked at every depth, and whatever
-    stands under a secret's name."""
-    if value is None or isinstance(value, bool):
-        return value
-    if name and _SECRET_FIELD.search(name):
-        return MASK
-    if isinstance(value, int | float):
-        return value
-    if isinstance(value, Mapping):
-        return {mask(str(key)): masked_value(item, str(key)) for key, item in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [masked_value(item) for item in value]
-    return mask(str(value))
 
 
 class JsonFormatter(BaseJsonFormatter):
@@ -240,10 +133,10 @@ class MaskingStreamHandler(logging.StreamHandler[Any]):
         sys.stderr.write(f"A log line of {place} could not be written: {reason}\n")
 
 
-# At DEBUG these print request bodies, headers or URLs with their secrets; urllib3 and botocore
-# also chatter at INFO.
+# At DEBUG these print request bodies, headers or URLs with their secrets; some chatter at INFO.
 _QUIET = {
     "asyncio": logging.INFO,
+    "axes": logging.WARNING,
     "boto3": logging.WARNING,
     "botocore": logging.WARNING,
     "django.db.backends": logging.INFO,
