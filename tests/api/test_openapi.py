@@ -5,6 +5,9 @@ import re
 import pytest
 from django.test import Client
 
+from hostmaster.core.tenants.models import Role
+from tests.factories import bearer, make_token
+
 
 def test_schema_is_public_and_names_both_ways_to_sign_in(client: Client) -> None:
     schema = client.get("/api/test/openapi.json").json()
@@ -24,6 +27,35 @@ def test_every_operation_needs_authentication(client: Client) -> None:
 
     assert len(operations) >= 7
     assert all(operation["security"] for operation in operations)
+
+
+def real_operations(client: Client) -> list[tuple[str, str]]:
+    """Method and path of every operation of the product, ids filled in."""
+    paths = client.get("/api/v1/openapi.json").json()["paths"]
+    return [
+        (method.upper(), re.sub(r"{[^}]+}", "01234567-89ab-cdef-0123-456789abcdef", path))
+        for path, operations in paths.items()
+        for method in operations
+        if method != "parameters"
+    ]
+
+
+@pytest.mark.django_db
+def test_no_route_of_the_product_answers_without_a_token(client: Client) -> None:
+    operations = real_operations(client)
+
+    assert ("GET", "/api/v1/whoami") in operations
+    for method, path in operations:
+        assert client.generic(method, path).status_code == 401, (method, path)
+
+
+@pytest.mark.django_db
+def test_no_route_of_the_product_lets_a_viewer_write(client: Client) -> None:
+    headers = bearer(make_token(role=Role.VIEWER))
+
+    for method, path in real_operations(client):
+        status = client.generic(method, path, headers=headers).status_code
+        assert (status == 403) is (method != "GET"), (method, path)
 
 
 @pytest.mark.django_db

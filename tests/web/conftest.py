@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,11 +44,18 @@ def site(project_maker: ProjectMaker, django_db_blocker: DjangoDbBlocker) -> Ite
     with django_db_blocker.unblock(), project.orm(), hashers:
         staff = make_staff(username="anna", password="right password")
         make_token(tenant=make_membership(user=staff).tenant, name="CI")
+    with served(project.environment) as url:
+        yield Site(url, staff, "right password")
+
+
+@contextmanager
+def served(environment: dict[str, str]) -> Iterator[str]:
+    """The address of a uvicorn started with `environment`; it is gone afterwards."""
     port = _free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "uvicorn", "hostmaster.asgi:application", "--port", str(port)],
         cwd=ROOT,
-        env=project.environment,
+        env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -56,7 +63,7 @@ def site(project_maker: ProjectMaker, django_db_blocker: DjangoDbBlocker) -> Ite
     try:
         url = f"http://127.0.0.1:{port}"
         _wait_until_served(url)
-        yield Site(url, staff, "right password")
+        yield url
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

@@ -8,7 +8,7 @@ from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.test import AsyncClient, Client
 
-from tests.web.conftest import Browser, Site
+from tests.web.conftest import Browser
 
 browser_test = pytest.mark.browser
 
@@ -148,11 +148,3 @@ def test_locked_out_page_breaks_no_rule(browser: Browser) -> None:
 
     assert "15 minutes" in page.inner_text("#content")
     assert [c for c in browser.complaints if "429" not in c] == []
-
-
-@pytest.mark.services
-def test_static_files_are_served_by_uvicorn_without_debug_or_a_build(site: Site) -> None:
-    for path in ("admin/css/base.css", "ninja/swagger-ui.css"):
-        answer = requests.get(f"{site.url}/static/{path}", timeout=10)
-        assert answer.status_code == 200
-        assert answer.headers["Content-Type"].startswith("text/css")

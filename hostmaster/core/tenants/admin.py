@@ -86,9 +86,7 @@ class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
             "opts": self.opts,
             "token": obj,
         }
-        response = TemplateResponse(request, "admin/tenants/apitoken/created.html", context)
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        return TemplateResponse(request, "admin/tenants/apitoken/created.html", context)
 
     @admin.action(description="Revoke the selected tokens", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[ApiToken]) -> TemplateResponse | None:
