@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from hostmaster.core import crypto
 from hostmaster.core.jobs.retry import PermanentError
+from scans.aws import shell
 from scans.aws.credentials import AwsCredentials, RoleToAssume
 from scans.models import Account, ScanJob
 
@@ -38,8 +39,12 @@ def source_of(account: Account) -> AwsCredentials | RoleToAssume:
     raise NoCredentialsHereError(str(NoCredentialsHereError.__doc__))
 
 
-def source_of_job(job: ScanJob) -> AwsCredentials | RoleToAssume:
-    """The job's own credentials when it came with some, else its account's."""
+def source_of_job(job: ScanJob) -> AwsCredentials | RoleToAssume | None:
+    """The job's own credentials when it came with some, else its account's. `None`: the login of
+    the shell it runs in."""
+    if job.uses_shell_login:
+        shell.ensure_lent()
+        return None
     if not job.has_own_credentials() and job.account is not None:
         return source_of(job.account)
     if job.credentials_are_over(timezone.now()):

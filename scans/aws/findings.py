@@ -6,9 +6,13 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
+from hostmaster.core.logs import log_transition
+from hostmaster.core.state import InvalidTransitionError
 from scans.aws.rules.all import ALL_RULES, judge_items
 from scans.aws.rules.finding import Finding
 from scans.aws.store import BATCH, inventory
@@ -55,6 +59,58 @@ def judge(account: Account, job: ScanJob, known: Iterable[tuple[str, str]]) -> d
             _store(account, job, list(findings), names)
         resolved += _resolve(account, region, rules, unseen_since=began_at)
     return _totals(account, began_at, resolved)
+
+
+def dismiss(recommendation: Recommendation, *, by: str, reason: str = "") -> bool:
+    """Not worth doing: no scan opens it again. `False`: it changed since it was read.
+
+    Raises `InvalidTransitionError` for one that is resolved or dismissed already.
+    """
+    decision = {"dismissed_at": timezone.now(), "dismissed_by": by, "dismissed_reason": reason}
+    return _decide(
+        recommendation, RecommendationStatus.DISMISSED, **decision, snoozed_until=None, by=by
+    )
+
+
+def snooze(recommendation: Recommendation, *, until: datetime, by: str) -> bool:
+    """Not now: the first scan after `until` that still finds it opens it again.
+
+    Raises `ValidationError` for an instant in the past, else as `dismiss`.
+    """
+    if until <= timezone.now():
+        raise ValidationError({"until": "Snooze until an instant to come."})
+    return _decide(recommendation, RecommendationStatus.SNOOZED, snoozed_until=until, by=by)
+
+
+def reopen(recommendation: Recommendation, *, by: str) -> bool:
+    """Take a dismissal or a snooze back. `False` and errors as `dismiss`."""
+    if recommendation.status == RecommendationStatus.RESOLVED:
+        raise InvalidTransitionError("A scan no longer found this: only a scan can open it again.")
+    forgotten = {"dismissed_at": None, "dismissed_by": "", "dismissed_reason": ""}
+    return _decide(
+        recommendation, RecommendationStatus.OPEN, **forgotten, snoozed_until=None, by=by
+    )
+
+
+def _decide(
+    recommendation: Recommendation, to: RecommendationStatus, *, by: str, **fields: object
+) -> bool:
+    """A person's decision; figures cached before it are over."""
+    before = recommendation.status
+    with transaction.atomic():
+        if not recommendation.advance(to, **fields):
+            return False
+        account = Account.objects.filter(pk=recommendation.account_id)
+        account.update(cache_generation=F("cache_generation") + 1)
+    log_transition(
+        "scans.Recommendation",
+        recommendation.pk,
+        before,
+        to,
+        tenant=recommendation.tenant_id,
+        actor=by,
+    )
+    return True
 
 
 def _pages_of(account: Account, kind: str, region: str) -> Iterator[list[InventoryItem]]:

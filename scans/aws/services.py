@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from hostmaster.core.jobs import doorbells
 from hostmaster.core.tenants.models import Tenant
+from scans.aws import shell
 from scans.aws.accounts import (
     NoCredentialsHereError,
     checked_keys,
@@ -21,11 +22,15 @@ from scans.aws.accounts import (
 )
 from scans.aws.clients import open_session
 from scans.aws.errors import CredentialsRefusedError
-from scans.aws.standing import check_identity, mark_connected, mark_failed
+from scans.aws.standing import account_of_number, check_identity, mark_connected, mark_failed
 from scans.models import Account, ScanJob, ScanKind
 from scans.requests import open_job
 
 ONE_OFF_LIFETIME = timedelta(hours=1)  # waiting, three attempts and their delays fit in
+
+
+class AccountBusyError(Exception):
+    """A scan of this account is open: wait for its end, or cancel it."""
 
 
 def add_account(
@@ -54,13 +59,61 @@ def add_account(
         "secret_access_key": secret_access_key,
         "session_token": session_token,
     }
-    _set_auth(account, role_arn, keys)
+    for field, value in _auth_fields(account, role_arn, keys).items():
+        setattr(account, field, value)
     try:
         with transaction.atomic():
             account.save(force_insert=True)
     except IntegrityError as error:
-        raise ValidationError({"name": f"There is already an account {name!r}."}) from error
+        raise _name_is_taken(name) from error
     return account
+
+
+def edit_account(
+    account: Account,
+    *,
+    name: str | None = None,
+    regions: Iterable[str] | None = None,
+    role_arn: str | None = None,
+    access_key_id: str | None = None,
+    secret_access_key: str | None = None,
+    session_token: str | None = None,
+) -> bool:
+    """Change what is given; a role replaces keys and keys a role. `False`: somebody else changed
+    the account since it was read. Raises `ValidationError` with the field's name.
+
+    The status stays until `connect_account` or a scan proves the new credentials.
+    """
+    fields: dict[str, object] = {}
+    if name is not None:
+        fields["name"] = _checked_name(name)
+    if regions is not None:
+        fields["regions"] = checked_regions(regions)
+    keys = {
+        "access_key_id": access_key_id,
+        "secret_access_key": secret_access_key,
+        "session_token": session_token,
+    }
+    if role_arn or any(keys.values()):
+        fields |= _auth_fields(account, role_arn, keys)
+    try:
+        with transaction.atomic():
+            return account.update_guarded(**fields)
+    except IntegrityError as error:
+        raise _name_is_taken(str(name)) from error
+
+
+def delete_account(account: Account) -> None:
+    """Forget an account and everything found in it.
+
+    Raises `AccountBusyError` while a scan of it is open.
+    """
+    with transaction.atomic():
+        # Locked, so that no scan is opened meanwhile: its row would refer to this one.
+        Account.objects.select_for_update().get(pk=account.pk)
+        if ScanJob.objects.open().filter(account=account).exists():
+            raise AccountBusyError(str(AccountBusyError.__doc__))
+        account.delete()
 
 
 def connect_account(account: Account) -> Account:
@@ -89,18 +142,41 @@ def request_scan(
     regions: Iterable[str] = (),
     requested_by: str = "",
     ring: bool = True,
+    claim: bool = False,
 ) -> ScanJob:
     """Ask for a scan of the account. The one that is already open, if there is one.
 
-    `ring=False` is for a caller that runs the job itself.
+    `claim`: a new one is the caller's to run (`engine.execute`); no worker ever sees it waiting.
+    `ring=False` leaves it to the sweep, or to a caller that claims it.
     """
     if kind not in {ScanKind.AWS, ScanKind.DISCOVERY}:
         raise ValidationError({"kind": f"An account's scan is aws or discovery, not {kind!r}."})
     return open_job(
         {"account": account, "kind": kind},
         ring=ring,
+        claim=claim,
         regions=checked_regions(regions),
         requested_by=requested_by,
+    )
+
+
+def request_scan_by_shell(
+    tenant: Tenant, *, regions: Iterable[str] = (), requested_by: str = ""
+) -> ScanJob:
+    """A scan of the account this shell is logged in to, claimed by this process, which alone can
+    run it (within `shell.lent_shell_login`). The account's open scan, if there is one.
+
+    The account row is the tenant's of that number, or a new one without credentials. Raises
+    `CredentialsRefusedError`, or AWS's error when AWS could not be asked.
+    """
+    regions = checked_regions(regions)
+    account = account_of_number(tenant, shell.shell_identity().account_id)
+    return open_job(
+        {"account": account, "kind": ScanKind.AWS},
+        claim=True,
+        regions=regions,
+        requested_by=requested_by,
+        uses_shell_login=True,
     )
 
 
@@ -129,15 +205,21 @@ def request_scan_with_credentials(
     return job
 
 
-def _set_auth(account: Account, role_arn: str | None, keys: Mapping[str, str | None]) -> None:
+def _auth_fields(
+    account: Account, role_arn: str | None, keys: Mapping[str, str | None]
+) -> dict[str, object]:
     if role_arn and any(keys.values()):
         raise ValidationError({"role_arn": "Give a role or an access key, not both."})
     if role_arn:
-        account.role_arn = checked_role_arn(role_arn)
-    elif any(keys.values()):
-        account.credentials_sealed = seal_keys(account, checked_keys(keys))
-    else:
-        raise ValidationError({"role_arn": "Give a role (better) or an access key."})
+        return {"role_arn": checked_role_arn(role_arn), "credentials_sealed": None}
+    if any(keys.values()):
+        sealed = seal_keys(account, checked_keys(keys))
+        return {"role_arn": "", "credentials_sealed": sealed}
+    raise ValidationError({"role_arn": "Give a role (better) or an access key."})
+
+
+def _name_is_taken(name: str) -> ValidationError:
+    return ValidationError({"name": f"There is already an account {name!r}."})
 
 
 def _checked_name(name: str) -> str:

@@ -7,6 +7,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from hostmaster.core import logs
+from hostmaster.core.tenants.models import Tenant
 from scans.aws.clients import CallerIdentity
 from scans.aws.errors import CredentialsRefusedError
 from scans.models import Account, AccountStatus
@@ -26,6 +27,17 @@ def check_identity(account: Account, identity: CallerIdentity) -> None:
         raise CredentialsRefusedError(
             f"These credentials belong to AWS account {identity.account_id}, not {expected}."
         )
+
+
+def account_of_number(tenant: Tenant, number: str) -> Account:
+    """The tenant's account of this AWS account number, or a new one without credentials."""
+    known = Account.objects.filter(tenant=tenant, aws_account_id=number).order_by("created_at")
+    if (account := known.first()) is not None:
+        return account
+    account, _ = Account.objects.get_or_create(
+        tenant=tenant, name=f"AWS {number}", defaults={"aws_account_id": number}
+    )
+    return account
 
 
 def mark_connected(account: Account, identity: CallerIdentity) -> Account:

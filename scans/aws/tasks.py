@@ -19,7 +19,7 @@ from scans.aws.collectors.all import COLLECTORS
 from scans.aws.collectors.rows import Collector
 from scans.aws.errors import CredentialsRefusedError
 from scans.aws.runner import Scan
-from scans.aws.standing import check_identity, mark_failed, mark_scanned
+from scans.aws.standing import account_of_number, check_identity, mark_failed, mark_scanned
 from scans.models import Account, AccountStatus, ScanJob, ScanKind, ScanState
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def after_settle(job: ScanJob, error: BaseException | None) -> None:
 
 
 def _is_account_to_blame(job: ScanJob, account: Account, error: BaseException | None) -> bool:
-    if job.has_own_credentials():
+    if job.has_own_credentials() or job.uses_shell_login:
         return False  # not the account's
     if isinstance(error, CredentialsRefusedError | NoCredentialsHereError):
         return True
@@ -84,22 +84,13 @@ def _account_of(job: ScanJob, identity: CallerIdentity) -> Account:
         if not job.account.aws_account_id:
             job.account.update_guarded(aws_account_id=identity.account_id)
         return job.account
-    account = Account.objects.filter(
-        tenant=job.tenant, aws_account_id=identity.account_id
-    ).first() or _account_without_secret(job, identity.account_id)
+    account = account_of_number(job.tenant, identity.account_id)
     try:
         with transaction.atomic():
             if not job.update_guarded(account=account):
                 raise LeaseLostError(str(LeaseLostError.__doc__))
     except IntegrityError as error:
         raise AnotherScanOpenError(str(AnotherScanOpenError.__doc__)) from error
-    return account
-
-
-def _account_without_secret(job: ScanJob, number: str) -> Account:
-    account, _ = Account.objects.get_or_create(
-        tenant=job.tenant, name=f"AWS {number}", defaults={"aws_account_id": number}
-    )
     return account
 
 

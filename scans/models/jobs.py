@@ -84,6 +84,12 @@ class ScanJob(DurableJob):
         editable=False,
         help_text="The scan came with credentials of its own, gone when it ends or at this time.",
     )
+    uses_shell_login = models.BooleanField(
+        "by the login of a shell",
+        default=False,
+        editable=False,
+        help_text="Runs only in the shell that asked for it, with its AWS login, kept nowhere.",
+    )
     summary = models.JSONField(default=dict, blank=True, editable=False)
     progress_done = models.PositiveIntegerField(default=0, editable=False)
     progress_total = models.PositiveIntegerField(default=0, editable=False)
@@ -137,6 +143,16 @@ class ScanJob(DurableJob):
             models.CheckConstraint(
                 condition=Q(credentials_sealed__isnull=True) | Q(state__in=OPEN_STATES),
                 name="scan_jobs_forgets_credentials",
+            ),
+            models.CheckConstraint(
+                condition=Q(uses_shell_login=False)
+                | Q(
+                    kind__in=AWS_KINDS,
+                    account__isnull=False,
+                    credentials_sealed__isnull=True,
+                    credentials_expire_at__isnull=True,
+                ),
+                name="scan_jobs_shell_login_alone",
             ),
         ]
 

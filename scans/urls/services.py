@@ -15,14 +15,18 @@ LONGEST_URL = 8192
 
 
 def request_url_scan(
-    tenant: Tenant, url: str, *, requested_by: str = "", ring: bool = True
+    tenant: Tenant, url: str, *, requested_by: str = "", ring: bool = True, claim: bool = False
 ) -> ScanJob:
-    """Ask for a scan of a page. The one that is already open for this URL, if there is one."""
+    """Ask for a scan of a page. The one that is already open for this URL, if there is one.
+
+    `claim`: a new one is the caller's to run.
+    """
     url = _checked_url(url)
     digest = hashlib.sha256(url.encode()).hexdigest()
     return open_job(
         {"dedupe_key": f"url:{tenant.pk}:{digest}"},
         ring=ring,
+        claim=claim,
         tenant=tenant,
         kind=ScanKind.URL,
         url=url,

@@ -33,6 +33,11 @@ def new_owner() -> str:
     return f"{origin}/{os.getpid()}/{secrets.token_hex(6)}"
 
 
+def is_ours(owner: str) -> bool:
+    """`owner` is a name this process made for itself."""
+    return owner.rpartition("/")[0] == new_owner().rpartition("/")[0]
+
+
 def acquire(name: str, owner: str, ttl: timedelta) -> bool:
     """Take the lease if it is free, over, or already ours."""
     fields = {"owner": owner, "until": database_now(ttl)}

@@ -33,9 +33,14 @@ def allow_interrupt(allowed: bool) -> None:
 
 def interrupt(signum: int, frame: FrameType | None) -> None:
     """A worker's handler of SIGUSR1: raise inside the running job, if one runs."""
+    raise_in_handler(StoppingError())
+
+
+def raise_in_handler(error: BaseException) -> None:
+    """For signal handlers: end the running job with `error`, if one runs."""
     if _may_interrupt:
         allow_interrupt(False)
-        raise StoppingError
+        raise error
 
 
 def listen(**_: object) -> None:
