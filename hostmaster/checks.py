@@ -31,7 +31,7 @@ OPTIONAL_PACKAGES = {"REDIS_URL": "redis", "SENTRY_DSN": "sentry_sdk"}
 def register_all() -> None:
     """Called once, when the last app is ready."""
     for check in ALL:
-        register(check)
+        register(check, "hostmaster")
 
 
 def refuse_what_is_wrong() -> None:

@@ -37,7 +37,7 @@ start_postgresql() {
         chown "$(id -u postgres 2>/dev/null || id -u nobody)" "$work/pg"
     fi
     (cd / && as_postgresql "$bin/initdb" -D "$work/pg/data" -U hostmaster -A trust -E UTF8 \
-        --locale=C.UTF-8 --no-sync >"$work/initdb.log" 2>&1) || { cat "$work/initdb.log" >&2; return 1; }
+        --no-locale --no-sync >"$work/initdb.log" 2>&1) || { cat "$work/initdb.log" >&2; return 1; }
     (cd / && exec_postgresql "$bin" "$work/pg") >"$work/postgresql.log" 2>&1 &
     for try in $(seq 100); do
         sed -n 8p "$work/pg/data/postmaster.pid" 2>/dev/null | grep -q ready && break
