@@ -9,7 +9,9 @@ from hostmaster.core.registry import AppRegistry, Doorbell, Drain, JobKind, Sche
 TASKS = "tests.kernel_app.tasks"
 
 
-def errand(kind: str, *, seconds: float = 20, lane: Lane = Lane.SCANS, attempts: int = 3) -> JobKind:
+def errand(
+    kind: str, *, seconds: float = 20, lane: Lane = Lane.SCANS, attempts: int = 3
+) -> JobKind:
     return JobKind(
         model="kernel_app.Errand",
         kind=kind,
@@ -42,7 +44,11 @@ REGISTRY = AppRegistry(
     ),
     schedules=(
         Schedule(
-            "kernel_tick", f"{TASKS}.tick", "* * * * * */1", Lane.DEFAULT, description="Each second."
+            "kernel_tick",
+            f"{TASKS}.tick",
+            "* * * * * */1",
+            Lane.DEFAULT,
+            description="Each second.",
         ),
         Schedule("kernel_yearly", f"{TASKS}.tick", "0 0 1 1 * 0", Lane.DEFAULT),
         Schedule("kernel_broken", f"{TASKS}.broken_tick", "0 0 1 1 * 0", Lane.DEFAULT),

@@ -109,5 +109,3 @@ def tick() -> JobReport:
 
 def broken_tick() -> JobReport:
     raise RuntimeError("this schedule always fails")
-
-

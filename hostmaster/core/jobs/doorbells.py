@@ -4,7 +4,7 @@ never work, because `sweep` finds what is due by itself.
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -33,8 +33,12 @@ def ring(name: str, *args: str | int) -> None:
 
 def ring_job(job: DurableJob) -> None:
     """Ask the job's lane to run it once this transaction commits."""
-    send = partial(send_job, job._meta.label, str(job.pk), job.kind_name())
-    transaction.on_commit(send, robust=True)
+    label, pk, kind = job._meta.label, str(job.pk), job.kind_name()
+
+    def ring_now() -> None:
+        send_job(label, pk, kind)
+
+    transaction.on_commit(ring_now, robust=True)
 
 
 def ring_drain(name: str) -> None:
@@ -70,5 +74,8 @@ def lane_broker(lane: Lane) -> Broker:
 
 
 def _send_on_commit(lane: Lane, task: str, *args: Any) -> None:
+    def ring_now() -> None:  # not a partial: Django cannot log the failure of one
+        send(lane, task, *args)
+
     # robust: a broker that is down must not fail the caller, whose row is committed.
-    transaction.on_commit(partial(send, lane, task, *args), robust=True)
+    transaction.on_commit(ring_now, robust=True)

@@ -6,6 +6,7 @@ alone decides how the others end.
 
 from __future__ import annotations
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -60,8 +61,8 @@ class LaneProcess:
 
     def run(self) -> int:
         post_spawn.connect(stopping.listen, dispatch_uid="hostmaster.stopping.listen")
-        connections.close_all()  # a connection must not be shared with a fork
-        self._sentinel.start()
+        self.tick()  # also loads what every worker needs, once, before the forks
+        self._start_cluster()
         logger.info("lane %s runs", self.lane.value)
         while not self.flag.wait(settings.TICK_SECONDS):
             if not self._sentinel.is_alive():
@@ -71,6 +72,12 @@ class LaneProcess:
                 logger.critical("lane %s: due work waits and nothing moves", self.lane.value)
                 return self._leave_at_once()
         return self.stop()
+
+    def _start_cluster(self) -> None:
+        connections.close_all()  # a connection must not be shared with a fork
+        gc.collect()
+        gc.freeze()  # what is loaded now stays shared: the collector would touch every page
+        self._sentinel.start()
 
     def tick(self) -> bool:
         """One round of the clock. `False`: this process is of no more use."""
