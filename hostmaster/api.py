@@ -7,20 +7,22 @@ from ninja import NinjaAPI
 from hostmaster.core.tenants.api import router as tenants_router
 from hostmaster.core.web.authentication import MemberAuth, TokenAuth
 from hostmaster.core.web.error_answers import add_error_answers
+from hostmaster.core.web.openapi import DocumentedApi
 from hostmaster.core.web.parsing import StrictParser
 
 DESCRIPTION = """
 Send `Authorization: Bearer hm_…` (`manage.py create_token`) with each request, or use the session
-of a signed-in member. A viewer may read, an operator may write. Everything belongs to your tenant;
-what belongs to another answers 404. Lists take `limit` and `offset` and answer `items` and
-`next_offset`. Errors answer `{"detail": …}`; beyond the token's rate they answer 429 with
-`Retry-After`. A body is JSON of at most 1 MiB with a `Content-Length`.
+of a signed-in member (of several tenants: name one in `X-Tenant`). A viewer may read, an operator
+may write. Everything belongs to your tenant; what belongs to another answers 404. Lists take
+`limit` and `offset` and answer `items` and `next_offset`. Errors answer `{"detail": …}`; beyond
+the token's rate they answer 429 with `Retry-After`. A body is JSON of at most 1 MiB with a
+`Content-Length`.
 """
 
 
 def build_api(namespace: str = "api-v1") -> NinjaAPI:
     """The API without a route: who may call, how bodies are read, how errors look."""
-    api = NinjaAPI(
+    api = DocumentedApi(
         title="hostmaster",
         version="1",
         description=DESCRIPTION,

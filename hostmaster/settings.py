@@ -169,7 +169,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 API_RATE_PER_MINUTE = env.int("API_RATE_PER_MINUTE", 600)  # requests, for each token
 
 AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",
+    "hostmaster.core.web.lockout.LockoutBackend",
     "django.contrib.auth.backends.ModelBackend",
 ]
 AXES_FAILURE_LIMIT = 5

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -27,6 +28,16 @@ def test_every_operation_needs_authentication(client: Client) -> None:
 
     assert len(operations) >= 7
     assert all(operation["security"] for operation in operations)
+
+
+def test_each_operation_documents_its_errors(client: Client) -> None:
+    schema = client.get("/api/test/openapi.json").json()
+    told = schema["paths"]["/api/test/notes"]["post"]["responses"]
+
+    assert set(told) == {"201", "400", "401", "403", "413", "422", "429"}
+    references = re.findall(r'"#/components/schemas/(\w+)"', json.dumps(schema))
+    assert {"ErrorOut", "InvalidOut", "FieldErrorOut"} <= set(references)
+    assert set(references) <= set(schema["components"]["schemas"])
 
 
 def real_operations(client: Client) -> list[tuple[str, str]]:

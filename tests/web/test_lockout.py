@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import time_machine
 from asgiref.sync import async_to_sync
+from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
 from django.test import AsyncClient, Client
 
@@ -113,6 +114,12 @@ def test_passwords_tried_are_not_kept(client: Client, staff: User) -> None:
         sign_in(client, "nearly-the-right-password")
 
     assert "nearly" not in repr(AccessAttempt.objects.values().get())
+
+
+def test_code_may_authenticate_without_a_request(client: Client, staff: User) -> None:
+    assert authenticate(username="anna", password="right password") == staff
+    assert authenticate(username="anna", password="wrong") is None
+    assert client.login(username="anna", password="right password")
 
 
 @pytest.mark.django_db(transaction=True)

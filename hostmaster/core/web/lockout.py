@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
+from axes.backends import AxesStandaloneBackend
 from axes.models import AccessAttempt
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+
+
+class LockoutBackend(AxesStandaloneBackend):  # type: ignore[misc] # axes is untyped
+    """Refuses a sign-in while its name and address are locked out; signs nobody in itself.
+
+    `authenticate(username=…, password=…)` in code has no request, so no address to lock.
+    """
+
+    def authenticate(self, request: HttpRequest | None, **credentials: Any) -> None:
+        if request is not None:
+            super().authenticate(request, **credentials)
 
 
 def client_address(request: HttpRequest) -> str | None:
