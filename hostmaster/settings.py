@@ -166,7 +166,7 @@ SILENCED_SYSTEM_CHECKS = [
     "security.W021",  # nor is preloading
 ]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
-API_RATE_PER_MINUTE = env.int("API_RATE_PER_MINUTE", 600)  # requests, for each token
+API_RATE_PER_MINUTE = env.int("API_RATE_PER_MINUTE", 600, 1)  # requests, for each token
 
 AUTHENTICATION_BACKENDS = [
     "hostmaster.core.web.lockout.LockoutBackend",
@@ -193,6 +193,7 @@ WORKER_PORT = env.int("WORKER_PORT", 0, 0, 65535)
 LEASE_SECONDS = env.float("LEASE_SECONDS", 45.0, 1)
 LEASE_RENEW_SECONDS = env.float("LEASE_RENEW_SECONDS", 10.0, 0.1)
 TICK_SECONDS = env.float("TICK_SECONDS", 1.0, 0.05)
+HEARTBEAT_SECONDS = env.float("HEARTBEAT_SECONDS", 15.0, 0.5)
 WATCHDOG_SECONDS = env.float("WATCHDOG_SECONDS", 120.0, 1)
 
 # When periodic work runs: six fields, seconds last. Empty: as its schedule says by itself.
