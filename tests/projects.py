@@ -26,6 +26,7 @@ SHORT_INTERVALS = {
     "LEASE_SECONDS": "3",
     "LEASE_RENEW_SECONDS": "0.5",
     "TICK_SECONDS": "0.2",
+    "HEARTBEAT_SECONDS": "2",
     "WATCHDOG_SECONDS": "10",
     "RETRY_DELAY": "100",
     "SHUTDOWN_GRACE_SECONDS": "8",
@@ -177,7 +178,7 @@ def project_environment(database_url: str) -> dict[str, str]:
         kept
         | SHORT_INTERVALS
         | {
-            "DJANGO_SETTINGS_MODULE": "hostmaster.settings",
+            "DJANGO_SETTINGS_MODULE": "tests.process_settings",
             "PYTHONUNBUFFERED": "1",
             "DOTENV_PATH": os.devnull,
             "ENV": "development",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import socket
 import subprocess
@@ -10,15 +11,14 @@ from datetime import timedelta
 
 import psutil
 import pytest
-from django.db import connection
 from django.utils import timezone
 from django_q.signals import post_execute_in_worker, post_spawn
-from pytest_django import Settings
 
 from hostmaster.core.health import heartbeats
 from hostmaster.core.health.models import Heartbeat
 from hostmaster.core.jobs.lanes import Lane
-from tests.health.waiting import wait_until
+
+FORK = multiprocessing.get_context("fork")
 
 
 @pytest.mark.django_db
@@ -71,39 +71,31 @@ def test_only_dead_processes_of_this_host_and_lane_are_buried() -> None:
     assert names == {"alive", "dead in another lane", "elsewhere"}
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db
 @pytest.mark.both_databases
-def test_a_worker_beats_from_its_start_and_counts_its_tasks(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As django-q2 tells it: `post_spawn` once, `post_execute_in_worker` after each task."""
-    settings.HEARTBEAT_SECONDS = 0.05
-    monkeypatch.setenv("Q_CLUSTER_NAME", "scans")
-    post_spawn.send(sender="django_q", proc_name="Process-1")
-    try:
-        wait_until(Heartbeat.objects.exists)
+def test_a_lane_beats_for_its_workers_and_buries_them() -> None:
+    """As django-q2 tells a worker: `post_spawn` once, `post_execute_in_worker` after each task."""
+    ready, leave = FORK.Event(), FORK.Event()
+
+    def work() -> None:
+        post_spawn.send(sender="django_q", proc_name="Process-1")
         for _ in range(3):
             post_execute_in_worker.send(sender="django_q", func=None, task={})
-        wait_until(lambda: Heartbeat.objects.get().jobs_done == 3)
-        row = Heartbeat.objects.get()
-        assert (row.kind, row.lane, row.pid) == ("worker", "scans", os.getpid())
-    finally:
-        heartbeats.stop_worker_pulse()
+        ready.set()
+        leave.wait(30)
+        os._exit(0)  # not the parent's exit handlers
 
-
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.both_databases
-def test_beats_that_fail_are_tried_again(settings: Settings) -> None:
-    settings.HEARTBEAT_SECONDS = 0.05
-    pulse = heartbeats.Pulse("worker", "scans")
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE heartbeats RENAME TO heartbeats_away")
-    try:
-        pulse.start()
-        assert pulse.is_beating
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("ALTER TABLE heartbeats_away RENAME TO heartbeats")
-    wait_until(Heartbeat.objects.exists)
-    pulse.stop()
-    assert not pulse.is_beating
+    worker, bystander = FORK.Process(target=work), FORK.Process(target=leave.wait, args=(30,))
+    worker.start()
+    bystander.start()
+    assert ready.wait(30)
+    assert heartbeats.beat_workers("scans") == 1
+    row = Heartbeat.objects.get()
+    assert (row.kind, row.lane, row.pid, row.jobs_done) == ("worker", "scans", worker.pid, 3)
+    assert row.rss_bytes > 1_000_000
+    leave.set()
+    worker.join()
+    bystander.kill()
+    bystander.join()
+    assert heartbeats.beat_workers("scans") == 0
+    assert not Heartbeat.objects.exists()

@@ -34,8 +34,6 @@ from hostmaster.core.jobs.watchdog import Watchdog
 logger = logging.getLogger(__name__)
 
 FORK = multiprocessing.get_context("fork")
-HEARTBEAT_SECONDS = 10.0
-START_SECONDS = 30.0
 
 
 def run_lane(lane: Lane, supervisor_pid: int) -> int:
@@ -74,6 +72,7 @@ class LaneProcess:
         return self.stop()
 
     def _start_cluster(self) -> None:
+        self._beat_at = 0.0  # the workers' first beat comes with the next round
         connections.close_all()  # a connection must not be shared with a fork
         gc.collect()
         gc.freeze()  # what is loaded now stays shared: the collector would touch every page
@@ -119,9 +118,10 @@ class LaneProcess:
         return now - self._failing_since < float(settings.WATCHDOG_SECONDS)
 
     def _beat(self) -> None:
-        if time.monotonic() - self._beat_at >= HEARTBEAT_SECONDS:
+        if time.monotonic() - self._beat_at >= heartbeats.interval_seconds():
             self._beat_at = time.monotonic()
             heartbeats.beat("lane", self.lane.value, leases.lane_instance())
+            heartbeats.beat_workers(self.lane.value)
 
     def _leave_at_once(self) -> int:
         self._signal_cluster(signal.SIGKILL)

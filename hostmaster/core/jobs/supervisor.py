@@ -29,7 +29,6 @@ logger = logging.getLogger(__name__)
 MAX_CRASHES = 10
 CRASH_WINDOW_SECONDS = 60.0
 LOOK_SECONDS = 0.5
-HEARTBEAT_SECONDS = 10.0
 
 
 @dataclass
@@ -100,7 +99,7 @@ class Supervisor:
         return exit_code
 
     def _beat(self) -> None:
-        if time.monotonic() - self._beat_at < HEARTBEAT_SECONDS:
+        if time.monotonic() - self._beat_at < heartbeats.interval_seconds():
             return
         self._beat_at = time.monotonic()
         try:
