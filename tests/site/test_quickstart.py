@@ -70,8 +70,23 @@ def status_of(port: int, path: str) -> int:
         connection.close()
 
 
+def status_of_or_none(port: int) -> int | None:
+    try:
+        return status_of(port, "/health/live")
+    except OSError:
+        return None
+
+
 def family(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
     return [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+
+
+def words(process: psutil.Process) -> list[str]:
+    """Its command line; none when it just ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
 
 
 def gone(processes: list[psutil.Process]) -> bool:
@@ -159,6 +174,22 @@ def test_killed_without_warning_it_leaves_nothing_behind(project_env: Project, p
 
 
 @on_sqlite
+def test_dev_restarts_web_and_workers_on_a_change(project_env: Project, port: int) -> None:
+    process = project_env.start("quickstart", "--port", str(port), "--no-scan", "--dev")
+    wait_for_text(project_env, process, "Ctrl-C stops everything")
+    before = {p.pid for p in family(process) if "uvicorn" in words(p)}
+    time.sleep(2)  # the watcher starts
+    (ROOT / "hostmaster" / "wsgi.py").touch()
+    wait_for_text(project_env, process, "changed: restarting")
+    wait_until(lambda: status_of_or_none(port) == 200)
+    processes = family(process)
+    assert not before & {p.pid for p in processes}
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 130
+    wait_until(lambda: gone(processes), 3)
+
+
+@on_sqlite
 def test_a_taken_port_is_named_with_the_way_out(project_env: Project, port: int) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", port))
@@ -184,7 +215,7 @@ def test_a_child_that_dies_ends_all_with_its_name(project_env: Project, port: in
     process = project_env.start("quickstart", "--port", str(port), "--no-scan")
     wait_for_text(project_env, process, "Ctrl-C stops everything")
     processes = family(process)
-    (web,) = [p for p in processes if "uvicorn" in p.cmdline()]
+    (web,) = [p for p in processes if "uvicorn" in words(p)]
     web.kill()
     assert process.wait(timeout=20) == 1
     assert "The web process stopped by itself" in project_env.log(process)
@@ -202,7 +233,7 @@ def test_a_development_web_server_brings_its_own_workers(project_env: Project, p
         start_new_session=True,
     )
     try:
-        wait_until(lambda: sum("qcluster" in p.cmdline() for p in family(server)) >= 4)
+        wait_until(lambda: sum("qcluster" in words(p) for p in family(server)) >= 4)
         processes = family(server)
         server.terminate()
         server.wait(timeout=20)

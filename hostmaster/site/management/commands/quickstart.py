@@ -218,16 +218,20 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 @contextmanager
 def stop_signals() -> Iterator[None]:
-    """Ctrl-C, SIGTERM and a closed terminal end the block; exit code 130 or 143."""
+    """Ctrl-C, SIGTERM and a closed terminal end the block, with exit code 128 + signal."""
+    got: list[int] = []
 
     def leave(signum: int, frame: object) -> None:
-        raise SystemExit(130 if signum == signal.SIGINT else 128 + signum)
+        got.append(signum)
+        raise SystemExit(128 + signum)
 
     before: dict[int, Callable[..., Any] | int | None] = {
         number: signal.signal(number, leave) for number in STOP_SIGNALS
     }
     try:
         yield
+    except KeyboardInterrupt:  # what watchfiles makes of any signal's exception
+        raise SystemExit(128 + got[-1]) from None
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
