@@ -89,6 +89,10 @@ def words(process: psutil.Process) -> list[str]:
         return []
 
 
+def web_pids(process: subprocess.Popen[bytes]) -> set[int]:
+    return {p.pid for p in family(process) if "uvicorn" in words(p)}
+
+
 def gone(processes: list[psutil.Process]) -> bool:
     return not [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
@@ -177,11 +181,11 @@ def test_killed_without_warning_it_leaves_nothing_behind(project_env: Project, p
 def test_dev_restarts_web_and_workers_on_a_change(project_env: Project, port: int) -> None:
     process = project_env.start("quickstart", "--port", str(port), "--no-scan", "--dev")
     wait_for_text(project_env, process, "Ctrl-C stops everything")
-    before = {p.pid for p in family(process) if "uvicorn" in words(p)}
+    before = web_pids(process)
     time.sleep(2)  # the watcher starts
     (ROOT / "hostmaster" / "wsgi.py").touch()
     wait_for_text(project_env, process, "changed: restarting")
-    wait_until(lambda: status_of_or_none(port) == 200)
+    wait_until(lambda: web_pids(process) - before and status_of_or_none(port) == 200)
     processes = family(process)
     assert not before & {p.pid for p in processes}
     process.send_signal(signal.SIGINT)
