@@ -8,9 +8,11 @@ from django.conf import settings
 
 from hostmaster.core.jobs.lanes import Lane
 from hostmaster.core.jobs.retry import RetryPolicy
-from hostmaster.core.registry import AppRegistry, JobKind, Schedule
+from hostmaster.core.registry import AppRegistry, JobKind, Retention, Schedule
 
 MODEL = "scans.ScanJob"
+KEEP_GONE = timedelta(days=90)
+KEEP_HISTORY = timedelta(days=180)
 
 
 def aws_cap() -> int:
@@ -64,5 +66,11 @@ REGISTRY = AppRegistry(
             lane=Lane.DEFAULT,
             description="Forgets credentials that came with a scan nobody ran in time.",
         ),
+    ),
+    retention=(
+        Retention(model=MODEL, instant="finished_at", keep=KEEP_HISTORY),
+        Retention(model="scans.Instance", instant="gone_at", keep=KEEP_GONE),
+        Retention(model="scans.Resource", instant="gone_at", keep=KEEP_GONE),
+        Retention(model="scans.Recommendation", instant="resolved_at", keep=KEEP_HISTORY),
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -30,7 +30,7 @@ class _Pool(Generic[Item]):
         self._left = threading.Event()
         self._out: queue.Queue[Item | _Failure | _End] = queue.Queue(maxsize=buffer)
 
-    def consume(self, threads: int) -> Iterator[Item]:
+    def consume(self, threads: int) -> Generator[Item]:
         # Daemons: a worker that stops must not wait for an answer of the network.
         for number in range(threads):
             name = f"scan-{number}"
@@ -75,9 +75,9 @@ class _Pool(Generic[Item]):
 
 def stream(
     producers: Iterable[Producer[Item]], *, threads: int, buffer: int = 32
-) -> Iterator[Item]:
+) -> Generator[Item]:
     """What the producers yield, as it comes; at most `buffer` items wait, so memory is bounded.
 
-    A producer's error is raised here. Leaving early lets the threads end after their present item.
+    A producer's error is raised here. `close()` lets the threads end after their present item.
     """
     return _Pool(producers, buffer).consume(threads)

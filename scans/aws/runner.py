@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
 from django.utils import timezone
 
+from hostmaster.core import logs
 from hostmaster.core.jobs.models import LeaseLostError
 from scans.aws.clients import POOL_SIZE, AwsSession
 from scans.aws.collectors.rows import Collector, ResourceRow
@@ -100,9 +102,10 @@ class Scan:
         units = [Unit(c, region) for region in selection.enabled for c in self.collectors]
         self._tell_progress(total=len(units))
         producers = [partial(look, self.session, unit) for unit in units]
-        for item in stream(producers, threads=min(POOL_SIZE, len(units))):
-            self.job.ensure_claimed()
-            self._store(item)
+        with closing(stream(producers, threads=min(POOL_SIZE, len(units)))) as items:
+            for item in items:
+                self.job.ensure_claimed()
+                self._store(item)
         self._judge()
 
     @property
@@ -198,7 +201,7 @@ def _unit(job: ScanJob, service: str, call: str, region: str, outcome: UnitOutco
         region=region,
         outcome=outcome.outcome.value,
         error_code=outcome.code,
-        message=outcome.message,
+        message=logs.mask(outcome.message),
         missing_action=outcome.missing_action,
     )
 

@@ -46,8 +46,10 @@ class InventoryStore:
 
     def write(self, region: str, kind: str, rows: Sequence[ResourceRow]) -> None:
         """Insert or update the rows of one region and kind, in batches of at most `BATCH`."""
-        # AWS may name one twice in a page; PostgreSQL refuses to touch a row twice.
-        unique = {row.resource_id: row for row in rows}.values()
+        # AWS may name one twice in a page; PostgreSQL refuses to touch a row twice. In the order
+        # of their ids, so that two scans of an account never wait for each other's rows.
+        by_id = {row.resource_id: row for row in rows}
+        unique = [by_id[resource_id] for resource_id in sorted(by_id)]
         for batch in _batches([row for row in unique if not is_gone(row)]):
             self._upsert(region, kind, batch)
         for batch in _batches([row for row in unique if is_gone(row)]):

@@ -50,7 +50,7 @@ def after_settle(job: ScanJob, error: BaseException | None) -> None:
     if job.state == ScanState.COMPLETED and job.account is not None:
         mark_scanned(job.account, is_full=job.kind == ScanKind.AWS)
     if job.is_dead and job.account is not None and _is_account_to_blame(job, job.account, error):
-        mark_failed(job.account, logs.exception_text(error) if error else "")
+        mark_failed(job.account, str(error))
     if not job.is_open:
         doorbells.ring(doorbells.ALERTS_EVALUATE)
 

@@ -300,6 +300,20 @@ def test_one_off_credentials_scan_the_account_they_belong_to_and_are_forgotten(
     assert (own.state, own.errors[0]["type"]) == ("FAILED", "NoCredentialsHereError")
 
 
+def test_one_off_credentials_wait_for_a_scan_of_their_account_that_is_open(
+    aws_simulator: Simulator,
+) -> None:
+    account = make_account(aws_account_id=SIMULATED_ACCOUNT_ID)
+    request_scan(account, ring=False)
+    keys = {
+        "access_key_id": SIMULATED_KEYS.access_key_id,
+        "secret_access_key": SIMULATED_KEYS.secret_access_key,
+    }
+    job = run(request_scan_with_credentials(account.tenant, credentials=keys, ring=False))
+    assert (job.state, job.errors[0]["type"]) == ("QUEUED", "AnotherScanOpenError")
+    assert job.credentials_sealed
+
+
 def test_refused_one_off_credentials_fail_no_account_and_cannot_be_retried_without_new_ones(
     fault_proxy: FaultProxy,
 ) -> None:

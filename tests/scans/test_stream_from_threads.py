@@ -56,7 +56,7 @@ def test_a_slow_consumer_holds_the_producers_back() -> None:
     next(items)
     time.sleep(0.3)
     assert made <= 8  # the buffer, one taken, one in the thread's hand
-    items.close()  # type: ignore[attr-defined] # it is a generator
+    items.close()
 
 
 def test_leaving_early_ends_the_threads_and_starts_no_more_producers() -> None:
@@ -70,7 +70,7 @@ def test_leaving_early_ends_the_threads_and_starts_no_more_producers() -> None:
     before = threading.active_count()
     items = stream([partial(endless, n) for n in range(20)], threads=4, buffer=2)
     next(items)
-    items.close()  # type: ignore[attr-defined] # it is a generator
+    items.close()
     give_up_at = time.monotonic() + 5
     while threading.active_count() > before and time.monotonic() < give_up_at:
         time.sleep(0.02)
@@ -88,6 +88,6 @@ def test_a_thread_that_never_answers_does_not_hold_up_leaving() -> None:
     began = time.monotonic()
     items = stream([hangs], threads=1)
     next(items)
-    items.close()  # type: ignore[attr-defined] # it is a generator
+    items.close()
     assert time.monotonic() - began < 2
     released.set()
