@@ -211,7 +211,7 @@ LANE_SIZES = {
 if REDIS_URL:
     _BROKER: dict[str, Any] = {"redis": REDIS_URL}
 elif IS_SQLITE:
-    _BROKER = {"orm": "default"}
+    _BROKER = {"orm": "default", "broker_class": "hostmaster.core.jobs.brokers.RowBroker"}
 else:
     _BROKER = {"orm": "default", "broker_class": "hostmaster.core.jobs.brokers.NotifyBroker"}
 Q_CLUSTER = cluster_settings(LANE_SIZES, poll_seconds=0.1 if IS_SQLITE else 1.0, **_BROKER)

@@ -185,7 +185,10 @@ class DurableJobAdmin(OperatedAdmin):
             "title": f"{button.label} {self.noun(len(jobs))}?",
             "opts": self.opts,
             "noun": self.noun(len(jobs)),
-            "jobs": [(job, job_badge(job), self.address("change", job)) for job in jobs],
+            "jobs": [
+                (job, self.name_of(job), job_badge(job), self.address("change", job))
+                for job in jobs
+            ],
             "action": request.POST.get("action", ""),
             "list_url": reverse(self.page_name("changelist")),
         }

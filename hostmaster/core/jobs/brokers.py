@@ -1,8 +1,4 @@
-"""django-q2's ORM broker for PostgreSQL: woken by NOTIFY, claiming with SKIP LOCKED.
-
-Stock polling costs 20 queries a second a lane for a median start of 30 ms; listening costs one
-and starts a job within a few milliseconds. A lost notification costs one poll.
-"""
+"""django-q2's ORM broker, mended for callers, and for PostgreSQL woken by NOTIFY."""
 
 from __future__ import annotations
 
@@ -11,10 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import psycopg
-from django.db import connection, transaction
+from django.db import close_old_connections, connection, transaction
 from django.utils import timezone
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
+from django_q.models import OrmQ
 
 TAKE = """
     UPDATE django_q_ormq SET lock = %(locked_until)s WHERE id IN (
@@ -24,8 +21,26 @@ TAKE = """
 """
 
 
-class NotifyBroker(ORM):  # type: ignore[misc] # django-q2 has no types
-    """At least once, first in first out, one round trip a take."""
+class RowBroker(ORM):  # type: ignore[misc] # django-q2 has no types
+    """The stock broker closes the caller's connection at each message when CONN_MAX_AGE is 0,
+    under open cursors too. Here only the pusher, a loop of its own, looks for stale ones."""
+
+    @staticmethod
+    def get_connection(list_key: str | None = None) -> Any:
+        return OrmQ.objects.using(Conf.ORM)
+
+    def dequeue(self) -> list[tuple[int, str]] | None:
+        close_old_connections()
+        taken: list[tuple[int, str]] | None = super().dequeue()
+        return taken
+
+
+class NotifyBroker(RowBroker):
+    """PostgreSQL: at least once, first in first out, one round trip a take.
+
+    Stock polling costs 20 queries a second a lane for a median start of 30 ms; listening costs one
+    and starts a job within a few milliseconds. A lost notification costs one poll.
+    """
 
     _listener: psycopg.Connection[Any] | None = None
 
@@ -37,6 +52,7 @@ class NotifyBroker(ORM):  # type: ignore[misc] # django-q2 has no types
         return pk
 
     def dequeue(self) -> list[tuple[int, str]] | None:
+        close_old_connections()
         self._listen()  # before looking, so nothing falls between the look and the wait
         taken = self._take()
         if not taken:
@@ -49,7 +65,6 @@ class NotifyBroker(ORM):  # type: ignore[misc] # django-q2 has no types
         return f"hostmaster_{self.list_key}"
 
     def _take(self) -> list[tuple[int, str]]:
-        self.get_connection()  # closes a stale connection
         now = timezone.now()
         values = {
             "key": self.list_key,

@@ -61,9 +61,7 @@ class DurableJobQuerySet(models.QuerySet[Any]):
     def retry(self, *, actor: str = "") -> int:
         """Revive the dead letters among them; answers how many. Those with an open twin stay."""
         revived = 0
-        # No open cursor while ringing: django-q2's ORM broker may close the connection.
-        for pk in list(self.dead().values_list("pk", flat=True)):
-            job = self.model._base_manager.get(pk=pk)
+        for job in self.dead().iterator():
             with suppress(JobAlreadyOpenError):
                 revived += job.retry(actor=actor)
         return revived
