@@ -16,7 +16,7 @@ os.environ["DEBUG"] = "0"
 os.environ["START_WORKERS"] = "0"
 
 from hostmaster.settings import *  # noqa: F403 — a settings module extends another so
-from hostmaster.settings import DATABASES, IS_SQLITE
+from hostmaster.settings import DATABASES, INSTALLED_APPS, IS_SQLITE
 
 if IS_SQLITE:
     # A file, not memory: threads and processes need connections of their own.
@@ -24,3 +24,4 @@ if IS_SQLITE:
         "NAME": Path(tempfile.gettempdir()) / f"hostmaster-test-{os.getpid()}.sqlite3"
     }
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+INSTALLED_APPS += ["tests.kernel_app"]
