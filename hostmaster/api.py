@@ -9,6 +9,7 @@ from hostmaster.core.web.authentication import MemberAuth, TokenAuth
 from hostmaster.core.web.error_answers import add_error_answers
 from hostmaster.core.web.openapi import DocumentedApi
 from hostmaster.core.web.parsing import StrictParser
+from scans.api.router import router as scans_router
 
 DESCRIPTION = """
 Send `Authorization: Bearer hm_…` (`manage.py create_token`) with each request, or use the session
@@ -36,3 +37,4 @@ def build_api(namespace: str = "api-v1") -> NinjaAPI:
 
 api = build_api()
 api.add_router("", tenants_router)
+api.add_router("", scans_router)

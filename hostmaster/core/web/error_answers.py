@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.core.exceptions import RequestDataTooBig, ValidationError
@@ -74,8 +74,19 @@ def _answer_rate_limited(request: HttpRequest, error: RateLimitedError) -> HttpR
 
 def _answer_broken_schema(request: HttpRequest, error: SchemaError) -> HttpResponse:
     # Where and why, never pydantic's `input` and `ctx`: what was sent may be a credential.
-    fields = [_field_error(e.get("loc", ()), e.get("msg", ""), e.get("type")) for e in error.errors]
+    fields = [
+        _field_error(_place(e.get("loc", ())), e.get("msg", ""), e.get("type"))
+        for e in error.errors
+    ]
     return answer(422, fields)
+
+
+def _place(loc: Sequence[str | int]) -> list[str | int]:
+    """Where it stands in what was sent: without the parameter's name that ninja puts second, and
+    without the names of a union's branches, which are written with a space."""
+    source, *path = loc
+    path = path[1:] if source == "body" else path
+    return [source, *(part for part in path if not (isinstance(part, str) and " " in part))]
 
 
 def _answer_invalid_row(request: HttpRequest, error: ValidationError) -> HttpResponse:

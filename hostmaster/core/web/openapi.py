@@ -41,6 +41,7 @@ def _error_answers(path: str, operation: dict[str, Any]) -> dict[int, dict[str, 
         answers[400] = _answer("The body is not JSON.", ErrorOut)
         answers[413] = _answer("The body is larger than 1 MiB.", ErrorOut)
     if "requestBody" in operation or operation.get("parameters"):
+        answers.setdefault(400, _answer("The query cannot be read.", ErrorOut))
         answers[422] = _answer("Fields were refused; each is named.", InvalidOut)
     return dict(sorted(answers.items()))
 

@@ -6,12 +6,16 @@ a tenant's whole history costs more than the page itself.
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from ninja import Field, Schema
-from ninja.pagination import PaginationBase
+from ninja.pagination import PaginationBase, paginate
+
+Route = TypeVar("Route", bound=Callable[..., Any])
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
@@ -19,10 +23,7 @@ MAX_OFFSET = 100_000  # who needs more filters, by time for instance: OFFSET rea
 
 
 class Paging(PaginationBase):
-    """Use as `@paginate(Paging)` below `@router.get("/things", response=list[ThingOut])`.
-
-    The route returns a QuerySet with a total order (end it with the primary key).
-    """
+    """The page of a QuerySet; routes use it by `@paged`."""
 
     class Input(Schema):
         limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT, description="Items a page.")
@@ -40,3 +41,15 @@ class Paging(PaginationBase):
         items = found[: pagination.limit]
         more = len(found) > len(items) and end <= MAX_OFFSET
         return {"items": items, "next_offset": end if more else None}
+
+
+def paged(route: Route) -> Route:
+    """Use as `@paged` below `@router.get("/things", response=list[ThingOut])`.
+
+    The route returns a QuerySet with a total order (end it with the primary key).
+    """
+    # Ninja reads annotations written as text in the globals of the decorator it made itself,
+    # where the route's own names are unknown.
+    vars(route)["__signature__"] = inspect.signature(route, eval_str=True)
+    decorated: Route = paginate(Paging)(route)
+    return decorated

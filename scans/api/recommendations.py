@@ -1,0 +1,151 @@
+"""What could be saved, and a person's decision about it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from ninja import Field, Query, Router, Schema
+from pydantic import AwareDatetime, ConfigDict
+
+from hostmaster.core.web.errors import ConflictError, ErrorOut
+from hostmaster.core.web.paging import paged
+from hostmaster.core.web.scoping import CHANGED_MEANWHILE, ensure_version, own, own_or_404
+from hostmaster.core.web.tenancy import TenantRequest
+from scans.api.fields import EXAMPLE_ID, Input, Text, Usd, Version
+from scans.aws import findings
+from scans.models import Confidence, Recommendation, RecommendationStatus
+
+router = Router(tags=["recommendations"])
+
+
+class RecommendationOut(Schema):
+    """Money that could be saved each month, and why we think so."""
+
+    id: UUID = Field(examples=[EXAMPLE_ID])
+    account: UUID
+    rule: str = Field(examples=["ebs.unattached"])
+    region: str = Field(examples=["eu-west-1"])
+    resource_id: str = Field(examples=["vol-0abc1234def567890"])
+    resource_name: str
+    title: str
+    status: RecommendationStatus = Field(
+        description="dismissed: no scan opens it again; snoozed: until `snoozed_until`; "
+        "resolved: a scan that could see it no longer found it."
+    )
+    saving_low_usd: Usd
+    saving_high_usd: Usd
+    confidence: Confidence
+    evidence: dict[str, Any] = Field(description="The figures it was judged by.")
+    exclusive_group: str = Field(description="Of one group only the largest saving counts.")
+    first_seen_at: datetime
+    last_seen_at: datetime
+    resolved_at: datetime | None
+    dismissed_at: datetime | None
+    dismissed_by: str
+    dismissed_reason: str
+    snoozed_until: datetime | None
+    version: int
+
+    @staticmethod
+    def resolve_account(row: Recommendation) -> UUID:
+        return row.account_id
+
+
+class RecommendationFilters(Schema):
+    account: UUID | None = None
+    status: RecommendationStatus | None = None
+    rule: Text | None = None
+    region: Text | None = None
+    resource_id: Text | None = None
+    confidence: Confidence | None = None
+    saving_high_usd__gte: Decimal | None = Field(
+        None, alias="min_saving_usd", ge=0, max_digits=14, decimal_places=4
+    )
+
+
+class DismissIn(Input):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"version": 3, "reason": "Kept for the audit."}]},
+    )
+
+    version: Version
+    reason: str = Field("", max_length=2000)
+
+
+class SnoozeIn(Input):
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"version": 3, "until": "2099-01-01T00:00:00Z"}]},
+    )
+
+    version: Version
+    until: AwareDatetime = Field(description="To come, with its time zone.")
+
+
+class ReopenIn(Input):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"version": 3}]})
+
+    version: Version
+
+
+@router.get("/recommendations", response=list[RecommendationOut])
+@paged
+def list_recommendations(
+    request: TenantRequest, filters: Query[RecommendationFilters]
+) -> QuerySet[Recommendation]:
+    """Your recommendations, the largest saving first."""
+    wanted = filters.model_dump(exclude_none=True, by_alias=False)
+    return own(request, Recommendation).filter(**wanted).order_by("-saving_high_usd", "pk")
+
+
+@router.get("/recommendations/{recommendation_id}", response=RecommendationOut)
+def get_recommendation(request: TenantRequest, recommendation_id: UUID) -> Recommendation:
+    """One recommendation with its evidence."""
+    return own_or_404(request, Recommendation, recommendation_id)
+
+
+@router.post(
+    "/recommendations/{recommendation_id}/dismiss",
+    response={200: RecommendationOut, 409: ErrorOut},
+)
+def dismiss(request: TenantRequest, recommendation_id: UUID, body: DismissIn) -> Recommendation:
+    """Not worth doing: no scan opens it again. 409 when it changed since `version`."""
+    found = _read_at(request, recommendation_id, body.version)
+    return _kept(found, findings.dismiss(found, by=request.actor, reason=body.reason))
+
+
+@router.post(
+    "/recommendations/{recommendation_id}/snooze",
+    response={200: RecommendationOut, 409: ErrorOut},
+)
+def snooze(request: TenantRequest, recommendation_id: UUID, body: SnoozeIn) -> Recommendation:
+    """Not now: the first scan after `until` that still finds it opens it again."""
+    found = _read_at(request, recommendation_id, body.version)
+    return _kept(found, findings.snooze(found, until=body.until, by=request.actor))
+
+
+@router.post(
+    "/recommendations/{recommendation_id}/reopen",
+    response={200: RecommendationOut, 409: ErrorOut},
+)
+def reopen(request: TenantRequest, recommendation_id: UUID, body: ReopenIn) -> Recommendation:
+    """Take a dismissal or a snooze back."""
+    found = _read_at(request, recommendation_id, body.version)
+    return _kept(found, findings.reopen(found, by=request.actor))
+
+
+def _read_at(request: TenantRequest, pk: UUID, version: int) -> Recommendation:
+    found = own_or_404(request, Recommendation, pk)
+    ensure_version(found, version)
+    return found
+
+
+def _kept(found: Recommendation, was_written: bool) -> Recommendation:
+    if not was_written:
+        raise ConflictError(CHANGED_MEANWHILE)
+    return found

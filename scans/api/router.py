@@ -1,0 +1,14 @@
+"""All routes of the scans app."""
+
+from __future__ import annotations
+
+from ninja import Router
+
+from scans.api.accounts import router as accounts
+from scans.api.inventory import router as inventory
+from scans.api.recommendations import router as recommendations
+from scans.api.scans import router as scans
+
+router = Router()
+for part in (accounts, scans, recommendations, inventory):
+    router.add_router("", part)
