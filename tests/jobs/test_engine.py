@@ -256,6 +256,16 @@ def test_a_handler_learns_that_its_job_was_taken_away(
     assert seen == [LeaseLostError]
 
 
+def test_effects_that_cannot_be_stored_fail_the_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(job: Errand, error: BaseException | None) -> None:
+        raise ValueError("cannot be stored" if error is None else "neither can this")
+
+    monkeypatch.setattr(tasks, "after_settle", refuse)
+    job = run(make_errand())
+    assert (job.state, job.attempts, job.finished_at) == (State.WAITING, 1, None)
+    assert [entry["message"] for entry in job.errors] == ["cannot be stored"]
+
+
 def test_edges_not_in_the_table_raise() -> None:
     job = make_errand()
     with pytest.raises(InvalidTransitionError, match="waiting → done"):

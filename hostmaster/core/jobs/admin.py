@@ -92,7 +92,7 @@ class DurableJobAdmin(OperatedAdmin):
     actions = ["retry_selected", "run_now_selected", "cancel_selected"]
     job_fields = ("attempts_made", "next_run", "asked", "started", "took", "held_by")
     fields = ["tenant", *job_fields]
-    readonly_fields = job_fields
+    readonly_fields = list(job_fields)
 
     # Columns
 
@@ -144,7 +144,7 @@ class DurableJobAdmin(OperatedAdmin):
             return row.is_dead
         return row.is_open if button == CANCEL else row.current_state == row.WAITING_STATE
 
-    def page_context(self, request: HttpRequest, row: DurableJob) -> dict[str, Any]:
+    def page_context(self, request: HttpRequest, row: Any) -> dict[str, Any]:
         return {
             "badge": job_badge(row),
             "attempts": self.attempts_made(row),

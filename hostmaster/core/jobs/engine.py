@@ -80,29 +80,40 @@ def claim(job: DurableJob, *, actor: str = "", early: bool = False) -> bool:
 
 def execute(job: DurableJob) -> None:
     """Run the handler of a claimed job outside any transaction, then settle what came of it."""
+    started, owner = time.monotonic(), job.lease_owner
+    error: BaseException
+    try:
+        with logs.log_context(job_id=job.pk, tenant=job.tenant_id):
+            fields = _handle(job)
+        finished = finish(job, fields, time.monotonic() - started)
+    except stopping.StoppingError:
+        hand_back(job)
+        return
+    except LeaseLostError:
+        _log_dropped(job)
+        return
+    except TimeoutException:  # django-q2's, a SystemExit: `except Exception` never sees it
+        error = DeadlinePassedError(f"Not finished within {job.job_kind.deadline}.")
+    except Exception as raised:
+        logger.exception("%s %s failed", job._meta.label, job.pk)
+        error = raised
+    else:
+        if not finished:
+            _log_dropped(job)
+        return
+    job.refresh_from_db()  # a finish that was rolled back left its state on the instance
+    if job.lease_owner != owner or not fail(job, error, time.monotonic() - started):
+        _log_dropped(job)
+
+
+def _handle(job: DurableJob) -> Mapping[str, Any]:
     kind = job.job_kind
-    started = time.monotonic()
-    error: BaseException | None = None
-    fields: Mapping[str, Any] | None = None
-    with logs.log_context(job_id=job.pk, tenant=job.tenant_id), _renewed(job, kind):
-        try:
-            with _interruptible():
-                fields = resolve(kind.handler)(job)
-        except stopping.StoppingError:
-            hand_back(job)
-            return
-        except LeaseLostError:
-            logger.warning("%s %s was taken away while it ran; stopping", job._meta.label, job.pk)
-            return
-        except TimeoutException:  # django-q2's, a SystemExit: `except Exception` never sees it
-            error = DeadlinePassedError(f"Not finished within {kind.deadline}.")
-        except Exception as raised:
-            logger.exception("%s %s failed", job._meta.label, job.pk)
-            error = raised
-    seconds = time.monotonic() - started
-    settled = finish(job, fields or {}, seconds) if error is None else fail(job, error, seconds)
-    if not settled:
-        logger.warning("%s %s: the lease was over, its result is dropped", job._meta.label, job.pk)
+    with _renewed(job, kind), _interruptible():
+        return resolve(kind.handler)(job) or {}
+
+
+def _log_dropped(job: DurableJob) -> None:
+    logger.warning("%s %s was taken away; its result is dropped", job._meta.label, job.pk)
 
 
 def finish(job: DurableJob, fields: Mapping[str, Any], seconds: float) -> bool:
@@ -165,7 +176,7 @@ def _settle_failure(job: DurableJob, error: BaseException, guard: Q, seconds: fl
     with transaction.atomic():
         if not job.take_from_holder(guard, to, actor=actor, reason=message, **fields):
             return False
-        _after_settle(job, error)
+        _after_failure(job, error)
         metrics.add(*_failure_metrics(job, seconds))
     return True
 
@@ -192,6 +203,15 @@ def _without_lease() -> dict[str, Any]:
 def _after_settle(job: DurableJob, error: BaseException | None) -> None:
     if job.job_kind.after_settle:
         resolve(job.job_kind.after_settle)(job, error)
+
+
+def _after_failure(job: DurableJob, error: BaseException) -> None:
+    """As `_after_settle`, but its own failure must not keep an attempt from ending."""
+    try:
+        with transaction.atomic():
+            _after_settle(job, error)
+    except Exception:
+        logger.exception("%s %s: what follows a failure failed itself", job._meta.label, job.pk)
 
 
 def _lease() -> timedelta:

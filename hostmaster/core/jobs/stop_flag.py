@@ -9,7 +9,7 @@ from types import FrameType
 
 
 class StopFlag:
-    """SIGTERM or SIGINT raises it; `wait` returns at once when that happens."""
+    """SIGTERM, SIGINT or SIGHUP raises it; `wait` returns at once when that happens."""
 
     def __init__(self) -> None:
         self.is_up = False
@@ -17,7 +17,7 @@ class StopFlag:
         os.set_blocking(writer, False)
         os.set_blocking(self._reader, False)
         signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._raise)
 
     def _raise(self, signum: int, frame: FrameType | None) -> None:
