@@ -8,8 +8,8 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from hostmaster.core.jobs.schedules import JobReport
-from scans.aws.services import request_scan
 from scans.models import Account, ScanJob, ScanKind
+from scans.requests import open_job  # not services: they load boto3, 10 MB in a lane without scans
 
 SCAN_EVERY = timedelta(hours=24)
 
@@ -25,7 +25,10 @@ def request_due_scans() -> JobReport:
     )
     by_ourselves = Q(credentials_sealed__isnull=False) | ~Q(role_arn="")
     due = Account.objects.usable().filter(by_ourselves, ~Exists(recent), is_simulated=False)
-    requested = [request_scan(account, requested_by="schedule") for account in due.iterator()]
+    requested = [
+        open_job({"account": account, "kind": ScanKind.AWS}, requested_by="schedule")
+        for account in due.iterator()
+    ]
     return JobReport(processed=len(requested), succeeded=len(requested))
 
 
