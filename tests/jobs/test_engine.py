@@ -216,6 +216,22 @@ def test_a_running_job_that_is_cancelled_drops_its_result() -> None:
     assert job not in Errand.objects.dead()
 
 
+def test_a_job_that_tells_its_progress_can_still_be_cancelled() -> None:
+    job = make_errand()
+    assert engine.claim(job)
+    stale = Errand.objects.get(pk=job.pk)
+    assert job.update_guarded(seconds=1)
+    assert stale.cancel()
+
+
+def test_a_job_that_ended_meanwhile_is_not_cancelled() -> None:
+    job = make_errand()
+    stale = Errand.objects.get(pk=job.pk)
+    run(job)
+    assert not stale.cancel()
+    assert run(job).state == State.DONE
+
+
 def test_run_now_pulls_a_waiting_job_forward() -> None:
     job = make_errand(run_at=timezone.now() + timedelta(hours=1))
     assert job.run_now()

@@ -178,8 +178,16 @@ class DurableJob(StateMachine):
         return done and self._ring()
 
     def cancel(self, *, actor: str = "", reason: str = "Cancelled.") -> bool:
-        """End an open job. One that runs is taken from its worker, whose result is then dropped."""
-        return self.take_from_holder(Q(), self.CANCELLED_STATE, actor=actor, reason=reason)
+        """End an open job. One that runs is taken from its worker, whose result is then dropped.
+
+        A running job's progress raises its version each second: read again and tried again, which
+        ends, because a final job cannot be cancelled. Raises `InvalidTransitionError` for one.
+        """
+        while not self.take_from_holder(Q(), self.CANCELLED_STATE, actor=actor, reason=reason):
+            self.refresh_from_db()
+            if not self.is_open:
+                return False
+        return True
 
     def run_now(self, *, actor: str = "") -> bool:
         """Do not wait for `run_at`. `False` unless the job waits."""
