@@ -13,6 +13,7 @@ from hostmaster.api import api
 admin.autodiscover()  # a worker's settings leave it to whoever needs the pages' addresses
 
 urlpatterns = [
+    path("", include("hostmaster.site.urls")),  # before the admin, which answers all of /admin/
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
     # Browsers ask for it whatever a page says; without an answer each visit logs a 404.

@@ -82,7 +82,7 @@ class DurableJobAdmin(OperatedAdmin):
         "attempts_made",
         "next_run",
         "asked",
-        "last_error",
+        "took",
     ]
     list_filter = [StateFilter, "tenant"]
     list_select_related = ["tenant"]
@@ -98,7 +98,11 @@ class DurableJobAdmin(OperatedAdmin):
 
     @admin.display(description="state")
     def state_badge(self, job: DurableJob) -> SafeString:
-        return job_badge(job)
+        """With the last error, while it is what a person wants to know."""
+        if not job.errors or job.current_state in {job.DONE_STATE, job.CANCELLED_STATE}:
+            return job_badge(job)
+        why = shortened(str(job.errors[-1].get("message", "")))
+        return format_html('{}<span class="why">{}</span>', job_badge(job), why)
 
     @admin.display(description="attempts", ordering="attempts")
     def attempts_made(self, job: DurableJob) -> str:
@@ -132,10 +136,6 @@ class DurableJobAdmin(OperatedAdmin):
         if not job.lease_owner:
             return NOTHING
         return format_html("{}, lease until {}", job.lease_owner, instant(job.lease_until))
-
-    @admin.display
-    def last_error(self, job: DurableJob) -> SafeString | str:
-        return shortened(str(job.errors[-1].get("message", ""))) if job.errors else NOTHING
 
     # The page of one job
 

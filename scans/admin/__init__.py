@@ -1,0 +1,7 @@
+"""The scans app in the admin. Importing a module here registers its pages."""
+
+from __future__ import annotations
+
+from scans.admin import accounts, inventory, jobs, recommendations
+
+__all__ = ["accounts", "inventory", "jobs", "recommendations"]
