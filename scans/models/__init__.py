@@ -5,6 +5,7 @@ from __future__ import annotations
 from scans.models.accounts import Account, AccountStatus
 from scans.models.inventory import Instance, InventoryItem, Resource
 from scans.models.jobs import ScanJob, ScanKind, ScanState, ScanUnit, UnitOutcome
+from scans.models.metrics import MetricSummary
 from scans.models.recommendations import Confidence, Recommendation, RecommendationStatus
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Confidence",
     "Instance",
     "InventoryItem",
+    "MetricSummary",
     "Recommendation",
     "RecommendationStatus",
     "Resource",

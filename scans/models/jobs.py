@@ -203,7 +203,10 @@ class ScanUnit(models.Model):
     message = models.TextField(blank=True, default="")
     missing_action = models.CharField(max_length=100, blank=True, default="")
     rows = models.PositiveIntegerField(default=0)
-    calls = models.PositiveIntegerField(default=0)
+    calls = models.PositiveIntegerField(default=0, help_text="Requests, repeated ones included.")
+    throttled = models.PositiveIntegerField(
+        default=0, help_text="Requests that AWS answered with: slower."
+    )
     duration_ms = models.PositiveIntegerField(default=0)
 
     class Meta:

@@ -13,6 +13,13 @@ from scans.aws.clients import AwsClient
 INSTANCE = "ec2_instance"
 VOLUME = "ebs_volume"
 ADDRESS = "elastic_ip"
+SNAPSHOT = "ebs_snapshot"
+IMAGE = "machine_image"
+DATABASE = "rds_instance"
+DATABASE_SNAPSHOT = "rds_snapshot"
+LOAD_BALANCER = "load_balancer"
+NAT_GATEWAY = "nat_gateway"
+BUCKET = "s3_bucket"
 
 PAGE_SIZE = 500  # rows a page: as fast to store as 2,000, and a page stays small in memory
 
