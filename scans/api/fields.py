@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from ninja import Field, Schema
-from pydantic import ConfigDict, SecretStr
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, SecretStr
 
 EXAMPLE_ID = "0190d5b4-7a3c-4f6e-9b1d-2c8e5a7f4d10"
 EXAMPLE_NUMBER = "123456789012"
@@ -39,6 +39,16 @@ Version = Annotated[
 ]
 Usd = Annotated[Decimal, Field(description="USD in 30 days.", examples=["41.6100"])]
 Text = Annotated[str, Field(max_length=255)]
+
+
+def _in_reach(instant: datetime) -> datetime:
+    # Beyond, the conversion to UTC overflows.
+    if not 1970 <= instant.year <= 9000:
+        raise ValueError("An instant lies between the years 1970 and 9000.")
+    return instant
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_in_reach)]
 
 
 def secret(description: str, max_length: int) -> Any:

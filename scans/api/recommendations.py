@@ -9,13 +9,13 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from ninja import Field, Query, Router, Schema
-from pydantic import AwareDatetime, ConfigDict
+from pydantic import ConfigDict
 
 from hostmaster.core.web.errors import ConflictError, ErrorOut
 from hostmaster.core.web.paging import paged
 from hostmaster.core.web.scoping import CHANGED_MEANWHILE, ensure_version, own, own_or_404
 from hostmaster.core.web.tenancy import TenantRequest
-from scans.api.fields import EXAMPLE_ID, Input, Text, Usd, Version
+from scans.api.fields import EXAMPLE_ID, Input, Instant, Text, Usd, Version
 from scans.aws import findings
 from scans.models import Confidence, Recommendation, RecommendationStatus
 
@@ -84,7 +84,7 @@ class SnoozeIn(Input):
     )
 
     version: Version
-    until: AwareDatetime = Field(description="To come, with its time zone.")
+    until: Instant = Field(description="To come, with its time zone.")
 
 
 class ReopenIn(Input):

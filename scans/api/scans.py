@@ -18,7 +18,7 @@ from hostmaster.core.web.errors import ConflictError, ErrorOut, InvalidInputErro
 from hostmaster.core.web.paging import paged
 from hostmaster.core.web.scoping import own, own_or_404
 from hostmaster.core.web.tenancy import TenantRequest
-from scans.api.fields import EXAMPLE_ID, Input, Keys, Regions
+from scans.api.fields import EXAMPLE_ID, Input, Instant, Keys, Regions
 from scans.aws.accounts import CredentialsForgottenError
 from scans.aws.shell import ShellLoginGoneError
 from scans.models import Account, ScanJob, ScanKind, ScanState, ScanUnit, UnitOutcome
@@ -204,8 +204,8 @@ class ScanFilters(Schema):
     kind: ScanKind | None = None
     state: ScanState | None = None
     account: UUID | None = None
-    created_at__gte: datetime | None = Field(None, alias="created_from")
-    created_at__lt: datetime | None = Field(None, alias="created_before")
+    created_at__gte: Instant | None = Field(None, alias="created_from")
+    created_at__lt: Instant | None = Field(None, alias="created_before")
 
 
 @router.get("/scans", response=list[ScanOut])

@@ -58,8 +58,10 @@ def after_settle(job: ScanJob, error: BaseException | None) -> None:
 def _is_account_to_blame(job: ScanJob, account: Account, error: BaseException | None) -> bool:
     if job.has_own_credentials() or job.uses_shell_login:
         return False  # not the account's
-    if isinstance(error, CredentialsRefusedError | NoCredentialsHereError):
+    if isinstance(error, CredentialsRefusedError):
         return True
+    if isinstance(error, NoCredentialsHereError):
+        return not account.is_usable  # AWS was not asked: one that works by other ways still does
     # The first discovery has to succeed once; later a transient failure says nothing.
     return job.kind == ScanKind.DISCOVERY and account.status == AccountStatus.CONNECTED
 

@@ -19,8 +19,11 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
-from hostmaster.site import first_steps, scan_report
+from hostmaster.site import first_steps
 from hostmaster.site.processes import Child, stop, web_command, workers_command
+from scans import presentation
+from scans.aws.errors import AWS_ERRORS, CredentialsRefusedError, safe_message
+from scans.aws.shell import shell_identity
 from scans.aws.simulator import Simulator, SimulatorError, seed_demo, start_simulator
 from scans.models import ScanJob
 
@@ -64,6 +67,8 @@ class Command(BaseCommand):
         call_command("migrate", verbosity=0, interactive=False)
         self._set_up()
         if is_aws:
+            if is_scanning:
+                self._require_aws_login()
             self._start_children(endpoint_url="")
             if is_scanning:
                 self._scan_current_account()
@@ -136,14 +141,29 @@ class Command(BaseCommand):
     def _scan_simulated_account(self) -> None:
         account = first_steps.simulated_account(self.tenant)
         job = first_steps.first_scan(account)
-        job = scan_report.follow(job, self.console, self._look_after_children)
+        job = presentation.follow(job, self.console, self._look_after_children)
         if job.state == ScanJob.State.COMPLETED:
-            self.console.print(scan_report.summary_table(job))
+            presentation.print_summary(job, self.console)
         else:
-            self.console.print(scan_report.failure(job), style="red")
+            self.console.print(presentation.failure(job), style="red", markup=False)
 
     def _scan_current_account(self) -> None:
-        call_command("run_scan", current_credentials=True, tenant=str(self.tenant.pk))
+        """A failure is shown, and the server stays: the admin says more."""
+        try:
+            call_command("run_scan", "--current-credentials", "--tenant", str(self.tenant.pk))
+        except CommandError as error:
+            self.console.print(str(error), style="red", markup=False)
+
+    def _require_aws_login(self) -> None:
+        try:
+            identity = shell_identity()
+        except CredentialsRefusedError as error:
+            raise CommandError(
+                f"{error} Log in to AWS in this shell first, or start without --aws."
+            ) from error
+        except AWS_ERRORS as error:
+            raise CommandError(f"AWS could not be asked: {safe_message(error)}") from error
+        self.console.print(f"AWS account {identity.account_id}")
 
     def _stay(self) -> None:
         self.console.print(f"\nOpen [bold]{self.address}/admin/[/bold]   Ctrl-C stops everything.")
