@@ -1,0 +1,45 @@
+"""What the figures were taken on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+from importlib.metadata import version
+from pathlib import Path
+
+from psycopg import sql
+
+from benchmarks.databases import Server
+
+
+def describe_machine(server: Server) -> str:
+    """One line: without it a figure says nothing."""
+    packages = ", ".join(f"{name} {version(name)}" for name in ("Django", "django-q2"))
+    return (
+        f"{_cpu_model()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
+        f"Python {platform.python_version()}, {packages}, {_describe_database(server)}"
+    )
+
+
+def load() -> str:
+    """Waiting and running processes of the whole machine, mean of one and of five minutes."""
+    one, five, _ = os.getloadavg()
+    return f"{one:.1f} (1 min) {five:.1f} (5 min)"
+
+
+def _describe_database(server: Server) -> str:
+    if server.kind == "sqlite":
+        return f"SQLite {sqlite3.sqlite_version}"
+    release = server.ask(sql.SQL("SHOW server_version")).split()[0]
+    fsync = server.ask(sql.SQL("SHOW fsync"))
+    return f"PostgreSQL {release} with fsync {fsync}"
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or "unknown CPU"
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown CPU"
