@@ -20,6 +20,7 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 from hostmaster.core.tenants.models import Tenant
 from scans.aws.collectors.rows import VOLUME
+from scans.aws.simulator import seed_demo, start_simulator
 from scans.models import Account, Instance, Resource, ScanJob
 from tests.projects import ROOT, Project
 
@@ -212,6 +213,49 @@ def test_the_simulator_never_meets_a_real_account(project_env: Project, port: in
     done = project_env.manage("quickstart", "--port", str(port), check=False)
     assert done.returncode == 1
     assert "--aws" in done.stderr
+
+
+@pytest.fixture
+def aws_login() -> Iterator[dict[str, str]]:
+    """A simulator in AWS's place, and a shell that is logged in to it."""
+    with start_simulator() as simulator:
+        seed_demo(simulator.endpoint_url)
+        yield {
+            "AWS_ENDPOINT_URL": simulator.endpoint_url,
+            "AWS_ACCESS_KEY_ID": "AKIACANARYCANARY0001",
+            "AWS_SECRET_ACCESS_KEY": "canary-secret-access-key-of-this-shell",
+            "AWS_SESSION_TOKEN": "canary-session-token-of-this-shell",
+        }
+
+
+@on_sqlite
+def test_aws_scans_the_shells_account_and_keeps_no_secret(
+    project_env: Project, port: int, aws_login: dict[str, str]
+) -> None:
+    process = project_env.start("quickstart", "--port", str(port), "--aws", **aws_login)
+    said = wait_for_text(project_env, process, "Ctrl-C stops everything")
+    account = Account.objects.get()
+    assert (account.is_simulated, account.aws_account_id) == (False, "123456789012")
+    assert ScanJob.objects.get().state == ScanJob.State.COMPLETED
+    assert f"Instances       │ {Instance.objects.count()} " in said
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=15) == 130
+    stored = b"".join(path.read_bytes() for path in project_env.directory.glob("db.sqlite3*"))
+    logged = b"".join(path.read_bytes() for path in (ROOT / "var").glob(f"*-{port}.log"))
+    for secret in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        assert aws_login[secret].encode() not in stored + logged + said.encode()
+
+
+@on_sqlite
+def test_aws_without_a_login_says_how_to_go_on(project_env: Project, port: int) -> None:
+    done = project_env.manage(
+        *("quickstart", "--port", str(port), "--aws"),
+        check=False,
+        AWS_EC2_METADATA_DISABLED="true",
+        HOME=str(project_env.directory),
+    )
+    assert done.returncode == 1
+    assert "Log in to AWS in this shell first" in done.stderr
 
 
 @on_sqlite

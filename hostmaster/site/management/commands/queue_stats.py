@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -97,7 +96,9 @@ def _console() -> Console:
 
 
 def _table(stats: list[LaneStats]) -> Table:
-    table = Table(box=SIMPLE_HEAD, caption="\n".join(_advice(stats)) or None, caption_justify="left")
+    caption = "\n".join(_advice(stats)) or None
+    # Without lines and with headings that wrap it fits into 80 columns.
+    table = Table(box=None, padding=(0, 2, 0, 0), caption=caption, caption_justify="left")
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading == "lane" else "right")
     for lane in stats:
