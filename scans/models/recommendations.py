@@ -27,6 +27,14 @@ class Confidence(models.TextChoices):
     LOW = "low", "Low"
 
 
+class Effort(models.TextChoices):
+    """Work for the customer's people until the saving is there."""
+
+    LOW = "low", "Low"  # one call or click
+    MEDIUM = "medium", "Medium"  # to be planned: a restart, a look at who uses it
+    HIGH = "high", "High"  # engineering: another processor, another architecture
+
+
 _OPEN, _DISMISSED, _SNOOZED, _RESOLVED = RecommendationStatus
 
 
@@ -85,6 +93,14 @@ class Recommendation(AccountOwned, StateMachine):
     )
     confidence = models.CharField(
         max_length=20, choices=Confidence.choices, default=Confidence.MEDIUM
+    )
+    effort = models.CharField(max_length=20, choices=Effort.choices, default=Effort.LOW)
+    action = models.TextField("what to do", blank=True, default="")
+    risk = models.TextField("what may go wrong", blank=True, default="")
+    is_upper_bound = models.BooleanField(
+        '"up to"',
+        default=False,
+        help_text="The true saving lies between nothing and the upper figure; AWS tells no more.",
     )
     evidence = models.JSONField(default=dict, blank=True)
     exclusive_group = models.CharField(
