@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from scans.models import Confidence
+from scans.models import Confidence, Effort
+
+if TYPE_CHECKING:
+    from scans.aws.prices import PriceBook
 
 CENT = Decimal("0.01")
+HOURS_PER_MONTH = 730
+
+# Names of `Context.related`; of `Context.unseen` also `METRICS`.
+INSTANCES = "instances"
+VOLUMES = "volumes"
+ADDRESSES = "addresses"
+IMAGES = "images"
+SNAPSHOTS = "snapshots"
+DATABASES = "databases"
+METRICS = "metrics"
 
 Params = Mapping[str, Any]
 
@@ -24,7 +37,83 @@ class Item(Protocol):
     state: str
     state_since: datetime  # when a scan first saw it in this state
     first_seen_at: datetime
+    tags: Any  # JSON: text by text
     spec: Any  # JSON; which keys, the collector of its kind decides
+
+
+class InstanceItem(Item, Protocol):
+    """An EC2 instance. `Instance` rows are such items."""
+
+    instance_type: str
+    lifecycle: str
+    platform: str
+    launched_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What one metric of one resource said over a window, as `MetricSummary` keeps it.
+
+    The percentiles are of the datapoints, one each `period_seconds`. Counted metrics (bytes,
+    operations, requests) hold the count of their period; `total` is the whole window's.
+    """
+
+    metric: str
+    window_days: int
+    datapoints: int
+    expected: int
+    average: float | None = None
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    maximum: float | None = None
+    total: float | None = None
+    hour_of_week: Sequence[float | None] | None = None  # 168 averages, Monday 00 UTC first
+    daily: Sequence[float | None] | None = None  # newest last
+    computed_at: datetime | None = None
+
+    @property
+    def coverage(self) -> float:
+        """Datapoints seen of those expected, 0 to 1."""
+        return min(1.0, self.datapoints / self.expected) if self.expected > 0 else 0.0
+
+    @property
+    def period_seconds(self) -> float:
+        return self.window_days * 86_400 / self.expected if self.expected > 0 else 0.0
+
+    @property
+    def daily_total(self) -> float | None:
+        """The mean of a counted metric in 24 hours that were seen."""
+        if self.total is None or not self.coverage or not self.window_days:
+            return None
+        return self.total / (self.window_days * self.coverage)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a rule may know beside the item itself.
+
+    `metrics`: by our names, such as `cpu_percent`. `related`: other things of the region that
+    belong to the item, by the names above; a name that is missing could not be seen, and `unseen`
+    says why. `coverage`: share of compute that Savings Plans and reservations cover, 0 to 1.
+    """
+
+    now: datetime
+    params: Params
+    prices: PriceBook
+    metrics: Mapping[str, Figures] = field(default_factory=dict)
+    related: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    coverage: Decimal = Decimal(0)
+    is_coverage_known: bool = False
+    unseen: Mapping[str, str] = field(default_factory=dict)
+
+    def days(self, name: str) -> timedelta:
+        """A parameter in days, fractions allowed."""
+        return timedelta(days=float(self.params[name]))
+
+    def usd(self, name: str) -> Decimal:
+        """A parameter in USD, or any other decimal number."""
+        return Decimal(str(self.params[name]))
 
 
 @dataclass(frozen=True)
@@ -32,6 +121,8 @@ class Finding:
     """Money that could be saved each month, and why we think so.
 
     Of one `exclusive_group` only one saving counts: a resource can be improved only once.
+    `saving_high_usd` is at list price, `saving_low_usd` after what is already paid otherwise.
+    `is_upper_bound`: nobody outside AWS can know more than "up to".
     """
 
     rule: str
@@ -42,31 +133,52 @@ class Finding:
     saving_high_usd: Decimal
     confidence: Confidence
     exclusive_group: str
+    action: str = ""  # what to do, one sentence
+    risk: str = ""  # what may go wrong, one sentence
+    effort: Effort = Effort.LOW
+    is_upper_bound: bool = False
     evidence: dict[str, Any] = field(default_factory=dict)  # JSON
 
 
 @dataclass(frozen=True)
-class Rule:
-    """A rule: `judge(item, now=…, params=…)` for each present item of `kind`.
+class Unknown:
+    """The rule cannot tell: too little is known. Counted and shown, never taken for "fine".
 
-    `defaults` names every parameter, each may be overridden in `settings.RULES[rule.id]`.
+    `reason` has no figures of the resource, so that equal reasons can be counted; `needs` says
+    what would make it known.
+    """
+
+    rule: str
+    region: str
+    resource_id: str
+    reason: str
+    needs: str = ""
+
+
+Verdict = Finding | Unknown | None  # None: looked at, and nothing to save by this rule
+Judge = Callable[[Any, Context], Verdict]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule: `judge(item, context)` for each present item of `kind`.
+
+    `defaults` names every parameter; `RuleSetting` rows override them by account or tenant.
+    `reads`: the names of `Context.related` the rule looks at, besides the metrics.
     """
 
     id: str  # "ebs.unattached", stored and never renamed
     kind: str
     title: str
-    judge: Callable[..., Finding | None]
+    judge: Judge
     defaults: Params = field(default_factory=dict)
+    reads: tuple[str, ...] = ()
+    is_on_by_default: bool = True
 
 
 def usd(amount: Decimal) -> Decimal:
     """To the cent."""
     return amount.quantize(CENT, rounding=ROUND_HALF_UP)
-
-
-def days(params: Params, name: str) -> timedelta:
-    """A parameter in days, fractions allowed."""
-    return timedelta(days=float(params[name]))
 
 
 def was_never_otherwise(item: Item) -> bool:
@@ -79,3 +191,8 @@ def label(item: Item) -> str:
     if item.name and item.name != item.resource_id:
         return f"{item.name} ({item.resource_id})"
     return item.resource_id
+
+
+def days(params: Params, name: str) -> timedelta:
+    """A parameter in days, fractions allowed."""
+    return timedelta(days=float(params[name]))
