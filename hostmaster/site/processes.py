@@ -26,7 +26,7 @@ class Child:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        output = self.log.open("ab") if self.log else None
+        output = self.log.open("wb") if self.log else None
         try:
             self.process = subprocess.Popen(  # noqa: S603 our own command line
                 [
