@@ -18,6 +18,7 @@ from scans.models.owned import fill_tenant, filled
 class ScanKind(models.TextChoices):
     DISCOVERY = "discovery", "Discovery"  # an account's EC2 instances, soon after it is connected
     AWS = "aws", "AWS scan"  # everything we collect, then the rules
+    COST = "cost", "Cost refresh"  # Cost Explorer alone, which asks money for each request
     URL = "url", "URL scan"  # one page, fetched in a container
 
 
@@ -32,7 +33,7 @@ class ScanState(models.TextChoices):
 
 
 OPEN_STATES = [ScanState.QUEUED, ScanState.FETCHING, ScanState.ANALYZING]
-AWS_KINDS = [ScanKind.AWS, ScanKind.DISCOVERY]
+AWS_KINDS = [ScanKind.AWS, ScanKind.DISCOVERY, ScanKind.COST]
 
 _QUEUED, _FETCHING, _ANALYZING = OPEN_STATES
 _LOST = {ScanState.FAILED, ScanState.TIMED_OUT, ScanState.CANCELLED}
