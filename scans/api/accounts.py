@@ -7,7 +7,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from django.db.models import QuerySet
-from ninja import Field, Query, Router, Schema
+from ninja import Field, Query, Router, Schema, Status
 from pydantic import ConfigDict
 
 from hostmaster.core.tenants.models import Role
@@ -114,7 +114,7 @@ def list_accounts(request: TenantRequest, filters: Query[AccountFilters]) -> Que
 
 
 @router.post("/accounts", response={201: AccountOut})
-def create_account(request: TenantRequest, body: AccountIn) -> tuple[int, Account]:
+def create_account(request: TenantRequest, body: AccountIn) -> Status[Account]:
     """Add an account. It is `pending` until `POST /accounts/{account_id}/connect` proves access."""
     account = add_account(
         request.tenant,
@@ -123,7 +123,7 @@ def create_account(request: TenantRequest, body: AccountIn) -> tuple[int, Accoun
         regions=body.regions,
         **body.revealed(),
     )
-    return 201, account
+    return Status(201, account)
 
 
 @router.get("/accounts/{account_id}", response=AccountOut)
@@ -152,7 +152,7 @@ def patch_account(request: TenantRequest, account_id: UUID, body: AccountPatch) 
 
 
 @router.delete("/accounts/{account_id}", response={204: None, 409: ErrorOut})
-def remove_account(request: TenantRequest, account_id: UUID) -> tuple[int, None]:
+def remove_account(request: TenantRequest, account_id: UUID) -> Status[None]:
     """Forget the account, its credentials and all that was found in it. Needs the role admin.
 
     409 while one of its scans is open.
@@ -162,7 +162,7 @@ def remove_account(request: TenantRequest, account_id: UUID) -> tuple[int, None]
         delete_account(own_or_404(request, Account, account_id))
     except AccountBusyError as error:
         raise ConflictError(str(error)) from error
-    return 204, None
+    return Status(204, None)
 
 
 @router.post(
@@ -186,7 +186,7 @@ def connect(request: TenantRequest, account_id: UUID) -> dict[str, str]:
 
 
 @router.post("/accounts/{account_id}/rediscover", response={202: ScanOut})
-def rediscover(request: TenantRequest, account_id: UUID) -> tuple[int, ScanJob]:
+def rediscover(request: TenantRequest, account_id: UUID) -> Status[ScanJob]:
     """Ask for a discovery of the account's instances. The open one, if there is one."""
     account = own_or_404(request, Account, account_id)
-    return 202, request_scan(account, kind=ScanKind.DISCOVERY, requested_by=request.actor)
+    return Status(202, request_scan(account, kind=ScanKind.DISCOVERY, requested_by=request.actor))

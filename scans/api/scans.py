@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
-from ninja import Body, Field, Query, Router, Schema
+from ninja import Body, Field, Query, Router, Schema, Status
 from pydantic import ConfigDict, Discriminator, Tag
 
 from hostmaster.core.jobs.models import JobAlreadyOpenError
@@ -217,7 +217,7 @@ def list_scans(request: TenantRequest, filters: Query[ScanFilters]) -> QuerySet[
 
 
 @router.post("/scans", response={202: ScanOut, 404: ErrorOut})
-def request_a_scan(request: TenantRequest, body: Body[ScanIn]) -> tuple[int, ScanJob]:
+def request_a_scan(request: TenantRequest, body: Body[ScanIn]) -> Status[ScanJob]:
     """Ask for a scan: of an account, of a URL, or of whatever account the credentials open.
 
     Answers at once; a worker runs it. While a scan of the same account and kind, or of the same
@@ -226,18 +226,12 @@ def request_a_scan(request: TenantRequest, body: Body[ScanIn]) -> tuple[int, Sca
     by = request.actor
     if isinstance(body, AccountScanIn):
         account = own_or_404(request, Account, body.account)
-        return 202, request_scan(account, kind=body.kind, regions=body.regions, requested_by=by)
-    if isinstance(body, UrlScanIn):
-        return 202, request_url_scan(request.tenant, body.url, requested_by=by)
-    try:
-        return 202, request_scan_with_credentials(
-            request.tenant,
-            credentials=body.credentials.revealed(),
-            regions=body.regions,
-            requested_by=by,
-        )
-    except ValidationError as error:
-        raise _about_credentials(error) from error
+        job = request_scan(account, kind=body.kind, regions=body.regions, requested_by=by)
+    elif isinstance(body, UrlScanIn):
+        job = request_url_scan(request.tenant, body.url, requested_by=by)
+    else:
+        job = _request_with_credentials(request, body)
+    return Status(202, job)
 
 
 @router.get("/scans/{scan_id}", response=ScanDetailOut)
@@ -247,7 +241,7 @@ def get_scan(request: TenantRequest, scan_id: UUID) -> ScanJob:
 
 
 @router.post("/scans/{scan_id}/retry", response={202: ScanOut, 409: ErrorOut})
-def retry_scan(request: TenantRequest, scan_id: UUID) -> tuple[int, ScanJob]:
+def retry_scan(request: TenantRequest, scan_id: UUID) -> Status[ScanJob]:
     """Revive a scan that failed or timed out: all attempts anew, its history kept.
 
     409 for any other, for one whose credentials are forgotten, and while another scan of the
@@ -261,7 +255,7 @@ def retry_scan(request: TenantRequest, scan_id: UUID) -> tuple[int, ScanJob]:
             raise ConflictError("Somebody retried this scan just now.")
     except JobAlreadyOpenError as error:
         raise ConflictError(str(error)) from error
-    return 202, job
+    return Status(202, job)
 
 
 @router.post("/scans/{scan_id}/cancel", response={200: ScanOut, 409: ErrorOut})
@@ -278,6 +272,18 @@ def cancel_scan(request: TenantRequest, scan_id: UUID) -> ScanJob:
             return job
         # Its progress was written meanwhile; the row has a new version.
     raise ConflictError("This scan changes too fast just now: try again.")
+
+
+def _request_with_credentials(request: TenantRequest, body: CredentialsScanIn) -> ScanJob:
+    try:
+        return request_scan_with_credentials(
+            request.tenant,
+            credentials=body.credentials.revealed(),
+            regions=body.regions,
+            requested_by=request.actor,
+        )
+    except ValidationError as error:
+        raise _about_credentials(error) from error
 
 
 def _why_not_retry(job: ScanJob) -> str | None:
