@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from scans.aws.clients import AwsClient
+from scans.aws.errors import AWS_ERRORS, error_code
 
 INSTANCE = "ec2_instance"
 VOLUME = "ebs_volume"
@@ -22,7 +23,10 @@ NAT_GATEWAY = "nat_gateway"
 BUCKET = "s3_bucket"
 
 PAGE_SIZE = 500  # rows a page: as fast to store as 2,000, and a page stays small in memory
+# A detail that is denied for so many things in a row, and for none answered, is denied for all.
+GIVE_UP_AFTER = 3
 
+Answer = TypeVar("Answer")
 Spec: TypeAlias = dict[str, Any]  # what JSON can hold
 
 
@@ -38,6 +42,7 @@ class ResourceRow:
     tags: dict[str, str] = field(default_factory=dict)
     spec: Spec = field(default_factory=dict)
     monthly_cost_usd: Decimal | None = None
+    owner_id: str = ""  # the AWS account whose it is, where AWS lists others' things too
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,14 +66,69 @@ class Collect(Protocol):
 
 
 @dataclass(frozen=True)
+class Detail:
+    """A further question about each thing. What AWS does not answer is a gap in the rows, and a
+    unit of its own in the coverage."""
+
+    call: str
+    iam_action: str
+
+
+class Details:
+    """Asks for the details of one unit's rows, and keeps what AWS did not answer."""
+
+    def __init__(self) -> None:
+        self.answered: dict[Detail, int] = {}
+        self.missed: dict[Detail, Exception] = {}  # by the first error of each
+        self._misses: dict[Detail, int] = {}
+
+    def ask(self, detail: Detail, call: Callable[[], Answer]) -> Answer | None:
+        """What `call` answers, `None` when AWS does not. One of the things a detail asks about
+        may be gone meanwhile: no answer either, and nothing wrong."""
+        if not self.answered.get(detail) and self._misses.get(detail, 0) >= GIVE_UP_AFTER:
+            return None
+        try:
+            answer = call()
+        except AWS_ERRORS as error:
+            if not _is_gone_meanwhile(error):
+                self.missed.setdefault(detail, error)
+                self._misses[detail] = self._misses.get(detail, 0) + 1
+            return None
+        self.answered[detail] = self.answered.get(detail, 0) + 1
+        return answer
+
+
+class Enrich(Protocol):
+    def __call__(
+        self, client: AwsClient, rows: Sequence[ResourceRow], details: Details
+    ) -> Sequence[ResourceRow]: ...
+
+
+@dataclass(frozen=True)
 class Collector:
-    """One call to one service, asked in each region: with the region it is a unit of a scan."""
+    """One call to one service, asked in each region: with the region it is a unit of a scan.
+
+    `enrich` adds to a page what only further calls, the `details`, tell. `only` are the stored
+    rows it lists, as a filter, where another collector has the same kind.
+    """
 
     service: str  # "ec2"
     call: str  # "DescribeInstances"
     kind: str  # of the rows
     iam_action: str  # what the customer's policy must allow
     collect: Collect
+    details: tuple[Detail, ...] = ()
+    enrich: Enrich | None = None
+    only: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def iam_actions(self) -> tuple[str, ...]:
+        return (self.iam_action, *(detail.iam_action for detail in self.details))
+
+
+def _is_gone_meanwhile(error: Exception) -> bool:
+    code = error_code(error)
+    return "NotFound" in code or code.startswith("NoSuch")
 
 
 def tags_of(described: Mapping[str, Any]) -> dict[str, str]:
@@ -79,3 +139,8 @@ def tags_of(described: Mapping[str, Any]) -> dict[str, str]:
 def in_utc(instant: datetime | None) -> datetime | None:
     """AWS's instants carry the zone of this machine."""
     return instant.astimezone(UTC) if instant else None
+
+
+def instant_text(instant: datetime | None) -> str | None:
+    """ISO 8601 in UTC, as a spec holds instants."""
+    return instant.astimezone(UTC).isoformat() if instant else None
