@@ -11,13 +11,16 @@ import logging
 import re
 import threading
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import ip_address
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 from urllib.parse import urlsplit
 
 import boto3
+import botocore.session
 from botocore.config import Config
+from botocore.credentials import CredentialResolver
 from django.conf import settings
 
 from scans.aws.credentials import AwsCredentials, RoleToAssume
@@ -29,6 +32,8 @@ from scans.aws.errors import (
     is_refusal,
     refusal_reason,
 )
+from scans.aws.permissions import session_policy
+from scans.aws.renewal import RenewableCredentials, Renewal
 from scans.aws.throttle import Throttle, throttle_of
 
 # At DEBUG botocore writes whole requests, session token and signature included.
@@ -48,7 +53,6 @@ _SHARED = {
     "max_pool_connections": POOL_SIZE,
     "user_agent_extra": USER_AGENT,
 }
-_SCAN = Config(read_timeout=30, retries={"mode": "adaptive", "max_attempts": 10}, **_SHARED)
 # Somebody waits for the answer to "are these keys good", so it comes within seconds.
 _IDENTITY = Config(
     read_timeout=10,
@@ -66,13 +70,24 @@ class CallerIdentity:
 
 
 class AwsSession:
-    """Clients of one AWS account, shared by the threads of a scan. Close it when done."""
+    """Clients of one AWS account, shared by the threads of a scan. Close it when done.
+
+    `account_id` is known once `caller_identity()` was asked.
+    """
 
     def __init__(
-        self, session: boto3.Session, *, region: str, endpoint_url: str, throttle: Throttle
+        self,
+        session: boto3.Session,
+        *,
+        region: str,
+        endpoint_url: str,
+        throttle: Throttle,
+        renewal: Renewal | None = None,
     ) -> None:
         self.region = region
+        self.account_id = ""
         self.throttle = throttle
+        self._renewal = renewal
         self._session = session
         self._endpoint_url = endpoint_url
         self._lock = threading.Lock()
@@ -99,6 +114,8 @@ class AwsSession:
             if (service, region) not in self._clients:
                 client = _make_client(self._session, service, region, self._endpoint_url)
                 self.throttle.attach(client, region, service)
+                if self._renewal is not None:
+                    self._renewal.attach(client)
                 self._clients[service, region] = client
             return self._clients[service, region]
 
@@ -110,7 +127,8 @@ class AwsSession:
             if is_refusal(error):
                 raise CredentialsRefusedError(refusal_reason(error)) from None
             raise
-        return CallerIdentity(account_id=str(answer["Account"]), arn=str(answer["Arn"]))
+        self.account_id = str(answer["Account"])
+        return CallerIdentity(account_id=self.account_id, arn=str(answer["Arn"]))
 
     def close(self) -> None:
         """Close all connections and forget the clients, and with them the credentials."""
@@ -135,26 +153,31 @@ def open_session(
     an account share one throttle. Raises `CredentialsRefusedError`.
     """
     endpoint_url = endpoint_url or settings.AWS_ENDPOINT_URL
+    renewal = None
     if isinstance(source, RoleToAssume):
         account_id = account_id or source.account_id
-        source = _assume(source, region=region, name=name, endpoint_url=endpoint_url)
+        assume = partial(_assume, source, region=region, name=name, endpoint_url=endpoint_url)
+        credentials = RenewableCredentials(assume())
+        renewal = Renewal(credentials, assume)
+        session = _boto_session(credentials, region)
+    else:
+        session = _boto_session(RenewableCredentials(source) if source else None, region)
     return AwsSession(
-        _boto_session(source, region),
+        session,
         region=region,
         endpoint_url=endpoint_url,
         throttle=throttle_of(account_id),
+        renewal=renewal,
     )
 
 
-def _boto_session(credentials: AwsCredentials | None, region: str) -> boto3.Session:
-    if credentials is None:
-        return boto3.Session(region_name=region)
-    return boto3.Session(
-        aws_access_key_id=credentials.access_key_id,
-        aws_secret_access_key=credentials.secret_access_key,
-        aws_session_token=credentials.session_token or None,
-        region_name=region,
-    )
+def _boto_session(credentials: RenewableCredentials | None, region: str) -> boto3.Session:
+    """A session of these credentials, or of whoever the shell is logged in as."""
+    core = botocore.session.get_session()
+    if credentials is not None:
+        given = CredentialResolver([credentials.as_provider()])
+        core.register_component("credential_provider", given)
+    return boto3.Session(botocore_session=core, region_name=region)
 
 
 def _assume(role: RoleToAssume, *, region: str, name: str, endpoint_url: str) -> AwsCredentials:
@@ -165,6 +188,7 @@ def _assume(role: RoleToAssume, *, region: str, name: str, endpoint_url: str) ->
             RoleSessionName=role_session_name(name),
             ExternalId=role.external_id,
             DurationSeconds=ROLE_SECONDS,
+            Policy=session_policy(),
         )["Credentials"]
     except AWS_ERRORS as error:
         raise _assume_refused(role, error) from None
@@ -190,12 +214,20 @@ def role_session_name(name: str) -> str:
 
 
 def _make_client(session: boto3.Session, service: str, region: str, endpoint_url: str) -> AwsClient:
-    config = _IDENTITY if service == "sts" else _SCAN
+    config = _IDENTITY if service == "sts" else _scan_config()
     if _is_loopback(endpoint_url):
         # A proxy of the environment cannot reach the simulator on this machine.
         config = config.merge(Config(proxies={}))
     return session.client(
         service, region_name=region, endpoint_url=endpoint_url or None, config=config
+    )
+
+
+def _scan_config() -> Config:
+    return Config(
+        read_timeout=settings.AWS_READ_TIMEOUT_SECONDS,
+        retries={"mode": "adaptive", "total_max_attempts": settings.AWS_ATTEMPTS},
+        **_SHARED,
     )
 
 

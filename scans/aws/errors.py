@@ -86,6 +86,12 @@ NO_CREDENTIALS_ERRORS = (
     SSOError,
 )
 
+# Words of AWS for a policy that forbids what another allows: allowing it once more helps nobody.
+_FORBIDDEN_BY = re.compile(
+    r"explicit deny in an? ([a-z -]*?(?:policy|permissions boundary))"
+    r"|no (service control policy|resource control policy|permissions boundary) allows"
+)
+_ORGANIZATION = frozenset({"service control policy", "resource control policy"})
 _MISSING_ACTION = re.compile(r"not authorized to perform:? ([a-z0-9-]+:[A-Za-z]+)")
 _ENCODED_DETAIL = re.compile(r"\s*Encoded authorization failure message:.*", re.DOTALL)
 _ACCESS_KEY_ID = re.compile(r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,}\b")
@@ -105,14 +111,37 @@ def classify(error: Exception, *, region: str = "", iam_action: str = "") -> Uni
             message = f"The account has not enabled {region} ({code})."
             return UnitOutcome(Outcome.NOT_ENABLED, code, message, is_refusal=True)
         return UnitOutcome(Outcome.ERROR, code, refusal_reason(error), is_refusal=True)
+    outcome = outcome_of(code)
+    if outcome == Outcome.DENIED:
+        return _denied(error, iam_action)
+    return UnitOutcome(outcome, code, safe_message(error))
+
+
+def outcome_of(code: str) -> Outcome:
+    """What an error code of AWS means for the call that met it."""
     if code in DENIED_CODES:
-        missing = missing_action(error) or iam_action
-        return UnitOutcome(Outcome.DENIED, code, safe_message(error), missing)
+        return Outcome.DENIED
     if code in NOT_ENABLED_CODES:
-        return UnitOutcome(Outcome.NOT_ENABLED, code, safe_message(error))
-    if code in THROTTLING_CODES:
-        return UnitOutcome(Outcome.THROTTLED, code, safe_message(error))
-    return UnitOutcome(Outcome.ERROR, code, safe_message(error))
+        return Outcome.NOT_ENABLED
+    return Outcome.THROTTLED if code in THROTTLING_CODES else Outcome.ERROR
+
+
+def _denied(error: Exception, iam_action: str) -> UnitOutcome:
+    """With the action to allow, unless a policy forbids it: then allowing it would not help."""
+    code, message = error_code(error), safe_message(error)
+    forbidden_by = forbidding_policy(error)
+    if not forbidden_by:
+        return UnitOutcome(Outcome.DENIED, code, message, missing_action(error) or iam_action)
+    whose = "Your organization forbids" if forbidden_by in _ORGANIZATION else "You forbid"
+    action = missing_action(error) or iam_action or "this"
+    sentence = f"{whose} {action} here, by a {forbidden_by}. {message}"
+    return UnitOutcome(Outcome.DENIED, code, sentence[:_LONGEST_MESSAGE])
+
+
+def forbidding_policy(error: Exception) -> str:
+    """The kind of policy that forbids the call whatever else allows it, or an empty text."""
+    found = _FORBIDDEN_BY.search(_raw_message(error))
+    return (found.group(1) or found.group(2)) if found else ""
 
 
 def is_refusal(error: Exception) -> bool:

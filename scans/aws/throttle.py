@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from scans.aws.errors import THROTTLING_CODES
+from scans.aws.errors import THROTTLING_CODES, Outcome, outcome_of
 
 START_RATE = 9.0  # calls a second
 LOWEST_RATE = 1.0
@@ -86,6 +88,45 @@ class TokenBucket:
         self._filled_at = now
 
 
+class Tally:
+    """How the requests of one unit ended, repeated ones included."""
+
+    def __init__(self) -> None:
+        self.outcomes: Counter[str] = Counter()
+
+    @property
+    def calls(self) -> int:
+        return self.outcomes.total()
+
+    @property
+    def throttled(self) -> int:
+        return self.outcomes[Outcome.THROTTLED.value]
+
+    def count(self, parsed_response: Mapping[str, Any] | None) -> None:
+        self.outcomes[_outcome_of_answer(parsed_response).value] += 1
+
+
+_counting = threading.local()
+
+
+@contextmanager
+def tallied() -> Iterator[Tally]:
+    """Counts this thread's requests: botocore asks and listens in the thread of the caller."""
+    _counting.tally = tally = Tally()
+    try:
+        yield tally
+    finally:
+        _counting.tally = None
+
+
+def _outcome_of_answer(parsed_response: Mapping[str, Any] | None) -> Outcome:
+    if parsed_response is None:
+        return Outcome.ERROR  # no answer, or none that can be read
+    code = str(parsed_response.get("Error", {}).get("Code", ""))
+    # "There is no such lifecycle" is an answer.
+    return outcome_of(code) if code and not code.startswith("NoSuch") else Outcome.OK
+
+
 class Throttle:
     """The buckets of one account, made when first used."""
 
@@ -108,6 +149,8 @@ class Throttle:
             bucket.acquire()
 
         def learn(parsed_response: Mapping[str, Any] | None = None, **_: Any) -> None:
+            if (tally := getattr(_counting, "tally", None)) is not None:
+                tally.count(parsed_response)
             if parsed_response is None:
                 return  # no answer says nothing about the rate
             if parsed_response.get("Error", {}).get("Code") in THROTTLING_CODES:
