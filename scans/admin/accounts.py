@@ -272,9 +272,7 @@ class AccountAdmin(OperatedAdmin):
             "list_url": list_url,
             "back_url": self.address("change", account) if account else list_url,
         }
-        response = TemplateResponse(request, "admin/scans/account_form.html", context)
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        return TemplateResponse(request, "admin/scans/account_form.html", context)
 
     def _delete(self, request: HttpRequest, account: Account) -> HttpResponse:
         list_url = reverse(self.page_name("changelist"))

@@ -33,7 +33,7 @@ def retry(jobs: DurableJobQuerySet, *, actor: str) -> Done:
             if job.is_dead and job.retry(actor=actor):
                 done.changed.append(job)
             else:
-                done.leave(job, "was no dead letter")
+                done.leave(job, "not dead")
         except JobAlreadyOpenError:
             done.leave(job, OPEN_TWIN)
     return done
@@ -43,26 +43,26 @@ def cancel(jobs: DurableJobQuerySet, *, actor: str) -> Done:
     """End the open ones among `jobs`."""
     done = Done("cancelled")
     for job in _each(jobs):
-        if _cancelled(job, actor):
+        if cancel_one(job, actor=actor):
             done.changed.append(job)
         else:
-            done.leave(job, "was over already")
+            done.leave(job, "over already")
     return done
 
 
 def run_now(jobs: DurableJobQuerySet, *, actor: str) -> Done:
     """Let the waiting ones among `jobs` wait no longer."""
-    done = Done("rung: a worker takes it as soon as one is free")
+    done = Done("asked to run now")
     for job in _each(jobs):
         if job.run_now(actor=actor):
             done.changed.append(job)
         else:
-            done.leave(job, "was not waiting")
+            done.leave(job, "not waiting")
     return done
 
 
-def _cancelled(job: DurableJob, actor: str) -> bool:
-    """A running job's row changes with its progress, so losing once says nothing yet."""
+def cancel_one(job: DurableJob, *, actor: str) -> bool:
+    """End it if it is open. Its row changes with its progress: losing once says nothing yet."""
     for _ in range(TRIES):
         if not job.is_open:
             return False
