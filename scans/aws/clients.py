@@ -59,6 +59,13 @@ _IDENTITY = Config(
     retries={"mode": "standard", "max_attempts": 2},
     **_SHARED,
 )
+# A request to Cost Explorer costs 0.01 USD, each retry again; what fails is asked again by the next
+# scan, or the next hour's look at prices.
+_BILLED = Config(
+    read_timeout=30,
+    retries={"mode": "standard", "total_max_attempts": 2},
+    **_SHARED,
+)
 
 
 @dataclass(frozen=True)
@@ -214,7 +221,7 @@ def role_session_name(name: str) -> str:
 
 
 def _make_client(session: boto3.Session, service: str, region: str, endpoint_url: str) -> AwsClient:
-    config = _IDENTITY if service == "sts" else _scan_config()
+    config = {"sts": _IDENTITY, "ce": _BILLED, "pricing": _BILLED}.get(service) or _scan_config()
     if _is_loopback(endpoint_url):
         # A proxy of the environment cannot reach the simulator on this machine.
         config = config.merge(Config(proxies={}))
