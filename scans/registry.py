@@ -8,11 +8,12 @@ from django.conf import settings
 
 from hostmaster.core.jobs.lanes import Lane
 from hostmaster.core.jobs.retry import RetryPolicy
-from hostmaster.core.registry import AppRegistry, JobKind, Retention, Schedule
+from hostmaster.core.registry import AppRegistry, JobKind, Metric, Retention, Schedule
 
 MODEL = "scans.ScanJob"
 KEEP_GONE = timedelta(days=90)
 KEEP_HISTORY = timedelta(days=180)
+KEEP_METRICS = timedelta(days=30)
 
 
 def aws_cap() -> int:
@@ -67,10 +68,12 @@ REGISTRY = AppRegistry(
             description="Forgets credentials that came with a scan nobody ran in time.",
         ),
     ),
+    metrics=(Metric("aws_calls_total", "Requests to AWS by scans.", ("service", "outcome")),),
     retention=(
         Retention(model=MODEL, instant="finished_at", keep=KEEP_HISTORY),
         Retention(model="scans.Instance", instant="gone_at", keep=KEEP_GONE),
         Retention(model="scans.Resource", instant="gone_at", keep=KEEP_GONE),
+        Retention(model="scans.MetricSummary", instant="computed_at", keep=KEEP_METRICS),
         Retention(model="scans.Recommendation", instant="resolved_at", keep=KEEP_HISTORY),
     ),
 )

@@ -1,8 +1,9 @@
-"""One look at an account: each collector in each region, in threads; stored as it comes."""
+"""One look at an account: what is there, how it is used, what it costs; stored as it comes."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -11,17 +12,23 @@ from functools import partial
 
 from django.utils import timezone
 
-from hostmaster.core import logs
-from hostmaster.core.jobs.models import LeaseLostError
 from scans.aws.clients import POOL_SIZE, AwsSession
-from scans.aws.collectors.rows import Collector, ResourceRow
+from scans.aws.collectors.rows import Collector, Details, ResourceRow
+from scans.aws.costs.calls import CallEnd
+from scans.aws.costs.refresh import refresh_costs
 from scans.aws.errors import AWS_ERRORS, Outcome, UnitOutcome, classify, raise_if_refused
 from scans.aws.pool import stream
-from scans.aws.regions import RegionSelection, select_regions
+from scans.aws.prices import BUILT_IN_BOOK, PriceBook
+from scans.aws.progress import Progress
+from scans.aws.regions import DESCRIBE_REGIONS, RegionSelection, select_regions
 from scans.aws.store import InventoryStore, is_gone
-from scans.models import Account, ScanJob, ScanUnit
+from scans.aws.throttle import tallied
+from scans.aws.units import UnitReport, save_units
+from scans.aws.usage import UsageStage
+from scans.models import Account, ScanJob
 
-PROGRESS_SECONDS = 1.0
+COSTS_STEPS = 1
+RULES_STEPS = 1
 
 
 class NothingScannedError(Exception):
@@ -46,48 +53,87 @@ class Page:
 
 @dataclass(frozen=True)
 class UnitEnd:
-    """How a unit ended."""
+    """How a unit ended, and its details: units too, though no step of a scan."""
 
     unit: Unit
-    outcome: UnitOutcome
+    report: UnitReport
+    details: tuple[UnitReport, ...]
     began_at: datetime
-    rows: int = 0
-    pages: int = 0
-    duration_ms: int = 0
 
     @property
     def is_ok(self) -> bool:
-        return self.outcome.outcome == Outcome.OK
+        return self.report.is_ok
+
+    @property
+    def outcome(self) -> UnitOutcome:
+        return self.report.outcome
 
 
 def look(session: AwsSession, unit: Unit) -> Iterator[Page | UnitEnd]:
     """All pages of a unit, then its end. Runs in a thread and touches no database."""
     collector, region = unit.collector, unit.region
     began_at, started = timezone.now(), time.monotonic()
-    rows = pages = 0
-    outcome = UnitOutcome(Outcome.OK)
-    try:
-        client = session.client(collector.service, region)
-        for page in collector.collect(client, region):
-            rows, pages = rows + sum(not is_gone(row) for row in page), pages + 1
-            yield Page(unit, page)
-    except AWS_ERRORS as error:
-        outcome = classify(error, region=region, iam_action=collector.iam_action)
-    milliseconds = int((time.monotonic() - started) * 1000)
-    yield UnitEnd(unit, outcome, began_at, rows, pages, milliseconds)
+    rows, outcome, details = 0, UnitOutcome(Outcome.OK), Details()
+    with tallied() as tally:
+        try:
+            client = session.client(collector.service, region)
+            for page in collector.collect(client, region):
+                own = [row for row in page if _is_own(row, session)]
+                if collector.enrich is not None:
+                    own = list(collector.enrich(client, own, details))
+                rows += sum(not is_gone(row) for row in own)
+                yield Page(unit, own)
+        except AWS_ERRORS as error:
+            outcome = classify(error, region=region, iam_action=collector.iam_action)
+    report = UnitReport(
+        collector.service,
+        collector.call,
+        region,
+        outcome,
+        rows=rows,
+        duration_ms=int((time.monotonic() - started) * 1000),
+        answers=tally.outcomes,
+    )
+    yield UnitEnd(unit, report, tuple(_detail_reports(unit, details)), began_at)
+
+
+def _is_own(row: ResourceRow, session: AwsSession) -> bool:
+    """Some endpoints list what others made public although asked for one's own."""
+    return not row.owner_id or not session.account_id or row.owner_id == session.account_id
+
+
+def _detail_reports(unit: Unit, details: Details) -> Iterator[UnitReport]:
+    """The unit's own report counts their requests."""
+    for detail in unit.collector.details:
+        answered, error = details.answered.get(detail, 0), details.missed.get(detail)
+        if not answered and error is None:
+            continue  # nothing was there to ask about
+        outcome = UnitOutcome(Outcome.OK)
+        if error is not None:
+            outcome = classify(error, region=unit.region, iam_action=detail.iam_action)
+        yield UnitReport(unit.collector.service, detail.call, unit.region, outcome, rows=answered)
 
 
 @dataclass
 class Scan:
-    """A claimed job's look at its account, written down from the caller's thread alone."""
+    """A claimed job's look at its account, written down from the caller's thread alone.
+
+    Stages: inventory, usage, costs; the rules, another's work, are the last step of `progress`.
+    """
 
     job: ScanJob
     account: Account
     session: AwsSession
     collectors: Sequence[Collector]
+    prices: PriceBook = BUILT_IN_BOOK
     ends: list[UnitEnd] = field(default_factory=list)
+    cost_ends: list[CallEnd] = field(default_factory=list)
     gone: int = 0
-    _told_at: float = 0.0
+    summaries: int = 0
+
+    def __post_init__(self) -> None:
+        self.progress = Progress(self.job)
+        self._store = InventoryStore(self.account, self.job, self.prices)
 
     def run(self) -> None:
         """Store everything found and the coverage map.
@@ -100,67 +146,75 @@ class Scan:
         selection = select_regions(self.session, self.job.regions or self.account.regions)
         self._note_selection(selection)
         units = [Unit(c, region) for region in selection.enabled for c in self.collectors]
-        self._tell_progress(total=len(units))
-        producers = [partial(look, self.session, unit) for unit in units]
-        with closing(stream(producers, threads=min(POOL_SIZE, len(units)))) as items:
-            for item in items:
-                self.job.ensure_claimed()
-                self._store(item)
+        self.progress.begin(len(units) + len(selection.enabled) + COSTS_STEPS + RULES_STEPS)
+        self._read_inventory(units)
         self._judge()
+        self._read_usage(selection.enabled)
+        self._read_costs()
 
     @property
     def succeeded(self) -> set[tuple[str, str]]:
-        """(kind, region) of all that is known now."""
-        return {(e.unit.collector.kind, e.unit.region) for e in self.ends if e.is_ok}
+        """(kind, region) of all that is known now: each collector of the kind has succeeded."""
+        missed = {(e.unit.collector.kind, e.unit.region) for e in self.ends if not e.is_ok}
+        return {(e.unit.collector.kind, e.unit.region) for e in self.ends if e.is_ok} - missed
 
     def outcomes(self) -> dict[str, int]:
         """How many units ended how, regions that were not asked included."""
-        counts: dict[str, int] = {}
-        for outcome in self.job.units.values_list("outcome", flat=True):
-            counts[outcome] = counts.get(outcome, 0) + 1
-        return counts
+        return dict(Counter(self.job.units.values_list("outcome", flat=True)))
+
+    def throttled(self) -> int:
+        """How often AWS answered that it wants fewer calls."""
+        return sum(self.job.units.values_list("throttled", flat=True))
 
     def rows_by_kind(self) -> dict[str, int]:
         counts = {collector.kind: 0 for collector in self.collectors}
         for end in self.ends:
-            counts[end.unit.collector.kind] += end.rows
+            counts[end.unit.collector.kind] += end.report.rows
         return counts
 
-    def _store(self, item: Page | UnitEnd) -> None:
-        store = InventoryStore(self.account, self.job)
-        kind, region = item.unit.collector.kind, item.unit.region
-        if isinstance(item, Page):
-            store.write(region, kind, item.rows)
-            return
-        if item.is_ok:
-            self.gone += store.mark_gone(region, kind, unseen_since=item.began_at)
-        self.ends.append(item)
-        _save_units([_unit_of(self.job, item)])
-        self._tell_progress()
+    def _read_inventory(self, units: Sequence[Unit]) -> None:
+        producers = [partial(look, self.session, unit) for unit in units]
+        with closing(stream(producers, threads=min(POOL_SIZE, len(units)))) as items:
+            for item in items:
+                self.job.ensure_claimed()
+                if isinstance(item, Page):
+                    self._store.write(item.unit.region, item.unit.collector.kind, item.rows)
+                else:
+                    self._end(item)
+
+    def _end(self, end: UnitEnd) -> None:
+        collector, region = end.unit.collector, end.unit.region
+        if end.is_ok:
+            self.gone += self._store.mark_gone(
+                region, collector.kind, unseen_since=end.began_at, only=collector.only
+            )
+        self.ends.append(end)
+        save_units(self.job, [end.report, *end.details])
+        self.progress.advance()
+
+    def _read_usage(self, regions: Sequence[str]) -> None:
+        usage = UsageStage(self.job, self.account, self.session, self.succeeded, self.progress)
+        usage.run(regions)
+        self.summaries = usage.stored
+
+    def _read_costs(self) -> None:
+        self.job.ensure_claimed()
+        self.cost_ends = refresh_costs(self.account, self.session, self.job)
+        save_units(self.job, [_report_of(end) for end in self.cost_ends])
+        self.progress.advance(COSTS_STEPS)
 
     def _note_selection(self, selection: RegionSelection) -> None:
+        noted = []
         if selection.problem is not None:
-            where = self.session.region
-            _save_units([_unit(self.job, "ec2", "DescribeRegions", where, selection.problem)])
+            where, call = self.session.region, DESCRIBE_REGIONS.partition(":")[2]
+            noted.append(UnitReport("ec2", call, where, selection.problem))
         off = UnitOutcome(Outcome.NOT_ENABLED, message="This region is off in the account.")
-        _save_units(
-            [
-                _unit(self.job, collector.service, collector.call, region, off)
-                for region in selection.not_enabled
-                for collector in self.collectors
-            ]
-        )
-
-    def _tell_progress(self, total: int | None = None) -> None:
-        """At most once a second, but always the beginning and the end."""
-        now = time.monotonic()
-        is_last = len(self.ends) == self.job.progress_total
-        if total is None and not is_last and now - self._told_at < PROGRESS_SECONDS:
-            return
-        self._told_at = now
-        total = self.job.progress_total if total is None else total
-        if not self.job.update_guarded(progress_done=len(self.ends), progress_total=total):
-            raise LeaseLostError(str(LeaseLostError.__doc__))
+        noted += [
+            UnitReport(collector.service, collector.call, region, off)
+            for region in selection.not_enabled
+            for collector in self.collectors
+        ]
+        save_units(self.job, noted)
 
     def _judge(self) -> None:
         raise_if_refused(end.outcome for end in self.ends)
@@ -168,41 +222,10 @@ class Scan:
             raise NothingScannedError(_why_nothing(self.ends))
 
 
-def _save_units(units: Sequence[ScanUnit]) -> None:
-    """An upsert: a worker that lost this job may still be writing its own."""
-    ScanUnit.objects.bulk_create(
-        units,
-        update_conflicts=True,
-        unique_fields=["job", "service", "region", "call"],
-        update_fields=[
-            "outcome",
-            "error_code",
-            "message",
-            "missing_action",
-            "rows",
-            "calls",
-            "duration_ms",
-        ],
-    )
-
-
-def _unit_of(job: ScanJob, end: UnitEnd) -> ScanUnit:
-    collector = end.unit.collector
-    row = _unit(job, collector.service, collector.call, end.unit.region, end.outcome)
-    row.rows, row.calls, row.duration_ms = end.rows, end.pages, end.duration_ms
-    return row
-
-
-def _unit(job: ScanJob, service: str, call: str, region: str, outcome: UnitOutcome) -> ScanUnit:
-    return ScanUnit(
-        job=job,
-        service=service,
-        call=call,
-        region=region,
-        outcome=outcome.outcome.value,
-        error_code=outcome.code,
-        message=logs.mask(outcome.message),
-        missing_action=outcome.missing_action,
+def _report_of(end: CallEnd) -> UnitReport:
+    answers = Counter({end.outcome.outcome.value: end.calls} if end.calls else {})
+    return UnitReport(
+        end.service, end.call, end.region, end.outcome, end.rows, end.duration_ms, answers
     )
 
 

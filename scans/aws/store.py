@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,9 @@ from django.db.models import F
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from scans.aws.collectors.costs import monthly_usd
 from scans.aws.collectors.rows import INSTANCE, InstanceRow, ResourceRow
+from scans.aws.prices import BUILT_IN_BOOK, PriceBook
 from scans.models import Account, Instance, InventoryItem, Resource, ScanJob
 from scans.models.inventory import InventoryQuerySet
 
@@ -43,6 +45,7 @@ class InventoryStore:
 
     account: Account
     job: ScanJob | None = None
+    prices: PriceBook = BUILT_IN_BOOK
 
     def write(self, region: str, kind: str, rows: Sequence[ResourceRow]) -> None:
         """Insert or update the rows of one region and kind, in batches of at most `BATCH`."""
@@ -55,15 +58,23 @@ class InventoryStore:
         for batch in _batches([row for row in unique if is_gone(row)]):
             self._bury(region, batch)
 
-    def mark_gone(self, region: str, kind: str, *, unseen_since: datetime) -> int:
+    def mark_gone(
+        self,
+        region: str,
+        kind: str,
+        *,
+        unseen_since: datetime,
+        only: Mapping[str, Any] | None = None,
+    ) -> int:
         """What a look that succeeded no longer saw is gone; answers how many.
 
-        `unseen_since` is when the look began: whatever another scan saw meanwhile stays.
+        `unseen_since` is when the look began: whatever another scan saw meanwhile stays. `only`:
+        the rows it looked for, where another look is for the same kind.
         """
         stale = (
             inventory(self.account, kind)
             .present()
-            .filter(region=region, last_seen_at__lt=unseen_since)
+            .filter(region=region, last_seen_at__lt=unseen_since, **(only or {}))
         )
         return stale.update(gone_at=timezone.now())
 
@@ -85,7 +96,7 @@ class InventoryStore:
                 last_seen_at=now,
                 first_seen_at=now,
                 state_since=since.get((row.resource_id, row.state), now),
-                **_columns(row),
+                **_columns(row, self.prices),
             )
             for row in batch
         ]
@@ -132,7 +143,7 @@ def _updated_fields(model: type[InventoryItem]) -> list[str]:
     return [*_UPDATED, *(_INSTANCE_COLUMNS if model is Instance else [])]
 
 
-def _columns(row: ResourceRow) -> dict[str, Any]:
+def _columns(row: ResourceRow, prices: PriceBook) -> dict[str, Any]:
     columns: dict[str, Any] = {
         "region": row.region,
         "resource_id": row.resource_id,
@@ -140,7 +151,7 @@ def _columns(row: ResourceRow) -> dict[str, Any]:
         "state": row.state,
         "tags": row.tags,
         "spec": row.spec,
-        "monthly_cost_usd": row.monthly_cost_usd,
+        "monthly_cost_usd": monthly_usd(row, prices),
     }
     if isinstance(row, InstanceRow):
         return columns | {name: getattr(row, name) for name in _INSTANCE_COLUMNS}

@@ -18,7 +18,7 @@ from scans.aws.collectors import instances
 from scans.aws.collectors.all import COLLECTORS
 from scans.aws.collectors.rows import Collector
 from scans.aws.errors import CredentialsRefusedError
-from scans.aws.runner import Scan
+from scans.aws.runner import RULES_STEPS, Scan
 from scans.aws.standing import account_of_number, check_identity, mark_failed, mark_scanned
 from scans.models import Account, AccountStatus, ScanJob, ScanKind, ScanState
 
@@ -35,12 +35,15 @@ def handle_aws_scan(job: ScanJob) -> Mapping[str, object]:
     """Everything we collect, then the rules. Answers the job's summary."""
     scan = _fetch(job, COLLECTORS)
     recommended = findings.judge(scan.account, job, scan.succeeded)
+    scan.progress.advance(RULES_STEPS)
     return {"summary": {**_summary(scan), "recommendations": recommended}}
 
 
 def handle_discovery(job: ScanJob) -> Mapping[str, object]:
-    """The account's EC2 instances, then a look at all components' health."""
+    """The account's EC2 instances, how they are used and what the account costs, then a look at
+    all components' health."""
     scan = _fetch(job, DISCOVERY_COLLECTORS)
+    scan.progress.advance(RULES_STEPS)
     _check_health(scan.account)
     return {"summary": _summary(scan)}
 
@@ -101,6 +104,8 @@ def _summary(scan: Scan) -> dict[str, object]:
     return {
         "rows": scan.rows_by_kind(),
         "gone": scan.gone,
+        "metrics": scan.summaries,
+        "throttled": scan.throttled(),
         "regions": len({end.unit.region for end in scan.ends}),
         "units": outcomes,
         "is_partial": any(outcome != "ok" for outcome in outcomes),

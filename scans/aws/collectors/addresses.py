@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from typing import Any
 
-from scans.aws import prices
 from scans.aws.clients import AwsClient
 from scans.aws.collectors.rows import ADDRESS, PAGE_SIZE, Collector, ResourceRow, tags_of
 
@@ -40,7 +38,6 @@ def address_row(described: Mapping[str, Any], region: str) -> ResourceRow:
             "is_own_range": _is_own_range(described),
             "network_border_group": described.get("NetworkBorderGroup", ""),
         },
-        monthly_cost_usd=Decimal(0) if _is_own_range(described) else prices.ADDRESS_MONTHLY_USD,
     )
 
 

@@ -95,7 +95,7 @@ def _in_service(client: AwsClient, row: ResourceRow, details: Details) -> int | 
     if answer is None:
         return None
     states: Sequence[Mapping[str, Any]] = answer["InstanceStates"]
-    return sum(state.get("State") == IN_SERVICE for state in states)
+    return len([state for state in states if state.get("State") == IN_SERVICE])
 
 
 COLLECTOR = Collector(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from typing import Any
 
-from scans.aws import prices
 from scans.aws.clients import AwsClient
 from scans.aws.collectors.rows import (
     INSTANCE,
@@ -41,23 +39,18 @@ def collect(client: AwsClient, region: str) -> Iterator[list[InstanceRow]]:
 
 def instance_row(described: Mapping[str, Any], region: str) -> InstanceRow:
     tags = tags_of(described)
-    instance_type = str(described.get("InstanceType", ""))
-    state = str(described.get("State", {}).get("Name", ""))
-    lifecycle = str(described.get("InstanceLifecycle") or ON_DEMAND)
-    platform = str(described.get("PlatformDetails") or described.get("Platform") or LINUX)
     return InstanceRow(
         region=region,
         resource_id=str(described["InstanceId"]),
         name=tags.get("Name", ""),
-        state=state,
+        state=str(described.get("State", {}).get("Name", "")),
         tags=tags,
-        instance_type=instance_type,
+        instance_type=str(described.get("InstanceType", "")),
         availability_zone=str(described.get("Placement", {}).get("AvailabilityZone") or ""),
-        lifecycle=lifecycle,
-        platform=platform,
+        lifecycle=str(described.get("InstanceLifecycle") or ON_DEMAND),
+        platform=str(described.get("PlatformDetails") or described.get("Platform") or LINUX),
         launched_at=in_utc(described.get("LaunchTime")),
         spec=_spec(described),
-        monthly_cost_usd=_monthly_cost(instance_type, region, state, lifecycle, platform),
     )
 
 
@@ -74,21 +67,6 @@ def _spec(described: Mapping[str, Any]) -> dict[str, Any]:
         "state_reason": described.get("StateTransitionReason", ""),
         "volume_ids": [str(volume["VolumeId"]) for volume in volumes if "VolumeId" in volume],
     }
-
-
-def _monthly_cost(
-    instance_type: str, region: str, state: str, lifecycle: str, platform: str
-) -> Decimal | None:
-    """On-demand list price. A stopped one costs nothing by itself, its volumes do; what a spot
-    instance or a licensed platform costs, this table does not know."""
-    if state not in {"pending", "running"}:
-        return Decimal(0)
-    if lifecycle != ON_DEMAND or platform != LINUX:
-        return None
-    try:
-        return prices.instance_monthly_usd(instance_type, region)
-    except prices.PriceMissingError:
-        return None
 
 
 COLLECTOR = Collector(

@@ -108,8 +108,8 @@ def _healthy_targets(client: AwsClient, group: str, details: Details) -> int | N
     )
     if answer is None:
         return None
-    states = (target.get("TargetHealth", {}) for target in answer["TargetHealthDescriptions"])
-    return sum(state.get("State") == HEALTHY for state in states)
+    states = [target.get("TargetHealth", {}) for target in answer["TargetHealthDescriptions"]]
+    return len([state for state in states if state.get("State") == HEALTHY])
 
 
 COLLECTOR = Collector(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from scans.aws.clients import AwsClient
@@ -32,7 +31,7 @@ Spec: TypeAlias = dict[str, Any]  # what JSON can hold
 
 @dataclass(frozen=True, kw_only=True)
 class ResourceRow:
-    """One resource as AWS describes it. `monthly_cost_usd` is at list price, `None` if unknown."""
+    """One resource as AWS describes it. What it costs, `collectors.costs` knows."""
 
     region: str
     resource_id: str
@@ -41,7 +40,6 @@ class ResourceRow:
     state: str
     tags: dict[str, str] = field(default_factory=dict)
     spec: Spec = field(default_factory=dict)
-    monthly_cost_usd: Decimal | None = None
     owner_id: str = ""  # the AWS account whose it is, where AWS lists others' things too
 
 

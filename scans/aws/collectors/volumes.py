@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal
 from typing import Any
 
-from scans.aws import prices
 from scans.aws.clients import AwsClient
 from scans.aws.collectors.rows import PAGE_SIZE, VOLUME, Collector, ResourceRow, in_utc, tags_of
 
@@ -23,7 +21,6 @@ def collect(client: AwsClient, region: str) -> Iterator[list[ResourceRow]]:
 
 def volume_row(described: Mapping[str, Any], region: str) -> ResourceRow:
     tags = tags_of(described)
-    spec = _spec(described)
     return ResourceRow(
         region=region,
         resource_id=str(described["VolumeId"]),
@@ -31,8 +28,7 @@ def volume_row(described: Mapping[str, Any], region: str) -> ResourceRow:
         name=tags.get("Name", ""),
         state=str(described.get("State", "")),
         tags=tags,
-        spec=spec,
-        monthly_cost_usd=_monthly_cost(spec, region),
+        spec=_spec(described),
     )
 
 
@@ -53,19 +49,6 @@ def _spec(described: Mapping[str, Any]) -> dict[str, Any]:
             if attachment.get("InstanceId")
         ],
     }
-
-
-def _monthly_cost(spec: Mapping[str, Any], region: str) -> Decimal | None:
-    try:
-        return prices.volume_monthly_usd(
-            spec["volume_type"],
-            region,
-            size_gb=spec["size_gb"],
-            iops=spec["iops"],
-            throughput_mbps=spec["throughput_mbps"],
-        )
-    except prices.PriceMissingError:
-        return None
 
 
 COLLECTOR = Collector(
