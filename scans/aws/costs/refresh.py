@@ -53,7 +53,7 @@ def refresh_costs(account: Account, session: AwsSession, job: ScanJob | None) ->
     """Fetch and store costs, forecast, commitments and anomalies; then budgets are judged.
 
     For scans, discoveries and cost refreshes alike, in the thread that owns the database. No
-    denied or failed call raises: each is an end in the answer, for `calls.save_ends(job, ends)`.
+    denied or failed call raises: each is an end in the answer, for the scan's coverage map.
     A question answered within `CACHED` is not asked again, for each request costs 0.01 USD; a
     cost refresh, which is asked for to know now, takes only answers since it was asked for.
     """
@@ -90,6 +90,8 @@ class _Refresh:
         return dict(fetches.values_list("call", "fetched_at"))
 
     def _ask(self, questions: Sequence[Question]) -> list[CallEnd]:
+        if not questions:
+            return []
         client = self.session.client(SERVICE_NAME, CE_REGION)
         subject = self._subject()
         # The days one question after the other: both want the same rate, and pages of one at a
