@@ -21,7 +21,18 @@ from urllib.parse import parse_qsl, urlsplit
 _SCOPE = re.compile(r"Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 _HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "keep-alive"}
 
-THROTTLING = {"ec2": "RequestLimitExceeded", "sts": "Throttling"}
+THROTTLING = {"ec2": "RequestLimitExceeded", "s3": "SlowDown"}  # elsewhere: Throttling
+DENYING = {"ec2": "UnauthorizedOperation", "monitoring": "AccessDeniedException"}
+JSON_SERVICES = frozenset({"monitoring", "ce", "pricing"})
+# Both generations of load balancers sign alike and name their calls alike.
+GENERATIONS = {"2012-06-01": "elb", "2015-12-01": "elbv2"}
+# What S3 is asked, by the first word of the query string.
+S3_ACTIONS = {
+    "lifecycle": "GetBucketLifecycleConfiguration",
+    "uploads": "ListMultipartUploads",
+    "tagging": "GetBucketTagging",
+    "location": "GetBucketLocation",
+}
 STATUS = {
     "UnauthorizedOperation": 403,
     "AccessDenied": 403,
@@ -32,7 +43,10 @@ STATUS = {
     "RequestLimitExceeded": 503,
     "Throttling": 400,
     "OptInRequired": 403,
+    "SlowDown": 503,
+    "InternalError": 500,
 }
+NOT_TRUSTED = "User is not authorized to perform: sts:AssumeRole on this resource"
 MESSAGES = {
     "UnauthorizedOperation": "You are not authorized to perform this operation.",
     "AuthFailure": "AWS was not able to validate the provided access credentials",
@@ -47,7 +61,8 @@ MESSAGES = {
 class Fault:
     """What goes wrong with the calls it fits, `times` times (`None`: until mended).
 
-    An empty `code` lets the call through after `seconds`; `hangs` never answers it.
+    An empty `code` lets the call through after `seconds`; `hangs` never answers it; `cuts` ends
+    the answer in the middle and hangs up; `garbles` ends it in the middle as if that were all.
     """
 
     code: str = ""
@@ -58,6 +73,12 @@ class Fault:
     times: int | None = None
     seconds: float = 0.0
     hangs: bool = False
+    cuts: bool = False
+    garbles: bool = False
+
+    @property
+    def breaks(self) -> bool:
+        return bool(self.code) or self.hangs or self.cuts or self.garbles
 
     def fits(self, call: Call) -> bool:
         wanted = ((self.service, call.service), (self.action, call.action))
@@ -82,6 +103,7 @@ class FaultProxy:
         self.target = urlsplit(target_url).netloc
         self.calls: list[Call] = []
         self._faults: list[Fault] = []
+        self._external_ids: dict[str, str] = {}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -117,7 +139,7 @@ class FaultProxy:
             self._faults.clear()
 
     def deny(self, action: str = "", *, region: str = "", service: str = "ec2") -> None:
-        code = "UnauthorizedOperation" if service == "ec2" else "AccessDenied"
+        code = DENYING.get(service, "AccessDenied")
         self.add(Fault(code=code, action=action, region=region, service=service))
 
     def refuse_credentials(self) -> None:
@@ -129,6 +151,16 @@ class FaultProxy:
         self.add(
             Fault(code=THROTTLING["ec2"], service="ec2", action=action, region=region, times=times)
         )
+
+    def trust(self, role_arn: str, external_id: str) -> None:
+        """From now on the role is assumed with this external id only, as its trust policy would
+        have it: the simulator itself lets everybody in."""
+        with self._lock:
+            self._external_ids[role_arn] = external_id
+
+    def _is_wrong_external_id(self, call: Call) -> bool:
+        wanted = self._external_ids.get(call.parameters.get("RoleArn", ""))
+        return wanted is not None and call.parameters.get("ExternalId") != wanted
 
     def delay(self, seconds: float, *, action: str = "", region: str = "") -> None:
         self.add(Fault(seconds=seconds, action=action, region=region))
@@ -151,7 +183,9 @@ class FaultProxy:
             self.calls.append(call)
             fitting = [fault for fault in self._faults if fault.fits(call) and fault.times != 0]
             seconds = sum(fault.seconds for fault in fitting)
-            broken = next((fault for fault in fitting if fault.code or fault.hangs), None)
+            broken = next((fault for fault in fitting if fault.breaks), None)
+            if broken is None and self._is_wrong_external_id(call):
+                return Fault(code="AccessDenied", message=NOT_TRUSTED), seconds
             if broken is not None and broken.times is not None:
                 broken.times -= 1
         return broken, seconds
@@ -184,14 +218,15 @@ class _Handler(BaseHTTPRequestHandler):
         fault, seconds = self.server.proxy.note(call)
         if seconds:
             self.server.proxy.wait(seconds)
-        if fault is None:
-            self._forward(body)
+        if fault is None or fault.cuts or fault.garbles:
+            self._forward(body, fault)
         elif fault.hangs:
             self.server.proxy.wait(None)
             self.close_connection = True
         else:
             status, text = error_body(call.service, fault.code, fault.message)
-            self._answer(status, text, {"Content-Type": "text/xml"})
+            kind = "application/x-amz-json-1.0" if call.service in JSON_SERVICES else "text/xml"
+            self._answer(status, text, {"Content-Type": kind})
 
     do_PUT = do_POST
 
@@ -218,9 +253,22 @@ class _Handler(BaseHTTPRequestHandler):
         parameters = dict(parse_qsl(body.decode("utf-8", "replace")))
         target = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
         action = parameters.get("Action", target)
+        if service == "elasticloadbalancing":
+            service = GENERATIONS.get(parameters.get("Version", ""), service)
+        if service == "s3":
+            action = self._s3_action()
         return Call(service, action, region, time.monotonic(), parameters)
 
-    def _forward(self, body: bytes) -> None:
+    def _s3_action(self) -> str:
+        address = urlsplit(self.path)
+        if self.command != "GET":
+            return self.command
+        if address.path == "/":
+            return "ListBuckets"
+        words = [word.partition("=")[0] for word in address.query.split("&")]
+        return next((S3_ACTIONS[word] for word in words if word in S3_ACTIONS), "GetObject")
+
+    def _forward(self, body: bytes, fault: Fault | None = None) -> None:
         connection = http.client.HTTPConnection(self.server.proxy.target, timeout=60)
         try:
             headers = {k: v for k, v in self.headers.items() if k.lower() not in _HOP_BY_HOP}
@@ -230,27 +278,45 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             connection.close()
         kept = {k: v for k, v in answer.getheaders() if k.lower() not in _HOP_BY_HOP}
-        self._answer(answer.status, content, kept)
+        if fault is not None and fault.cuts:
+            self._answer(answer.status, content, kept, sent=len(content) // 2)
+            self.close_connection = True
+        elif fault is not None:
+            self._answer(answer.status, content[: len(content) // 2], kept)
+        else:
+            self._answer(answer.status, content, kept)
 
-    def _answer(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
+    def _answer(
+        self,
+        status: int,
+        content: bytes,
+        headers: dict[str, str] | None = None,
+        sent: int | None = None,
+    ) -> None:
+        """`sent`: only so many bytes of what the head promises."""
         self.send_response_only(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         if status not in self._no_body:
             self.send_header("Content-Length", str(len(content)))
         self.end_headers()
-        self.wfile.write(content)
+        self.wfile.write(content[:sent])
 
 
 def error_body(service: str, code: str, message: str = "") -> tuple[int, bytes]:
-    """An error as EC2 writes it, or as STS and the other query services do."""
+    """An error as EC2 writes it, as S3 does, as JSON, or as STS and the other query services."""
     message = message or MESSAGES.get(code, "Simulated.")
+    if service in JSON_SERVICES:
+        text = json.dumps({"__type": code, "message": message})
+        return STATUS.get(code, 400), text.encode()
     error = f"<Code>{code}</Code><Message>{message}</Message>"
     if service == "ec2":
         text = (
             f"<Response><Errors><Error>{error}</Error></Errors>"
             "<RequestID>00000000-0000-0000-0000-000000000000</RequestID></Response>"
         )
+    elif service == "s3":
+        text = f"<Error>{error}<RequestId>0</RequestId></Error>"
     else:
         text = (
             '<ErrorResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">'
