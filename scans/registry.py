@@ -14,6 +14,7 @@ MODEL = "scans.ScanJob"
 KEEP_GONE = timedelta(days=90)
 KEEP_HISTORY = timedelta(days=180)
 KEEP_METRICS = timedelta(days=30)
+KEEP_COSTS = timedelta(days=400)  # a year to compare with, and the month before it
 
 
 def aws_cap() -> int:
@@ -45,6 +46,16 @@ REGISTRY = AppRegistry(
         ),
         JobKind(
             model=MODEL,
+            kind="cost",
+            handler="scans.aws.costs.tasks.handle_cost_refresh",
+            after_settle="scans.aws.costs.tasks.after_settle",
+            lane=Lane.SCANS,
+            deadline=timedelta(minutes=10),
+            cap=aws_cap,
+            cap_group="aws",
+        ),
+        JobKind(
+            model=MODEL,
             kind="url",
             handler="scans.urls.tasks.handle_url_scan",
             lane=Lane.SCANS,
@@ -61,6 +72,20 @@ REGISTRY = AppRegistry(
             description="Asks for a scan of each account once a day.",
         ),
         Schedule(
+            name="costs",
+            run="scans.aws.costs.services.request_due_costs",
+            cron="*/15 * * * * 15",
+            lane=Lane.DEFAULT,
+            description="Asks for the costs of each account once a day, where no scan did.",
+        ),
+        Schedule(
+            name="prices",
+            run="scans.aws.prices.tasks.refresh_due_prices",
+            cron="7 * * * * 0",
+            lane=Lane.SCANS,
+            description="Fetches the list prices of each region in use once a day.",
+        ),
+        Schedule(
             name="forget_credentials",
             run="scans.aws.schedules.forget_expired_credentials",
             cron="*/10 * * * * 30",
@@ -75,5 +100,9 @@ REGISTRY = AppRegistry(
         Retention(model="scans.Resource", instant="gone_at", keep=KEEP_GONE),
         Retention(model="scans.MetricSummary", instant="computed_at", keep=KEEP_METRICS),
         Retention(model="scans.Recommendation", instant="resolved_at", keep=KEEP_HISTORY),
+        Retention(model="scans.CostRecord", instant="fetched_at", keep=KEEP_COSTS),
+        Retention(model="scans.CostAnomaly", instant="last_seen_at", keep=KEEP_COSTS),
+        Retention(model="scans.BudgetBreach", instant="found_at", keep=KEEP_COSTS),
+        Retention(model="scans.PriceItem", instant="fetched_at", keep=KEEP_METRICS),
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from scans.aws.costs.services import request_cost_refresh
 from scans.aws.services import (
     add_account,
     connect_account,
@@ -18,6 +19,7 @@ __all__ = [
     "connect_account",
     "delete_account",
     "edit_account",
+    "request_cost_refresh",
     "request_scan",
     "request_scan_by_shell",
     "request_scan_with_credentials",

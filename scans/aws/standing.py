@@ -61,6 +61,11 @@ def mark_scanned(account: Account, *, is_full: bool) -> Account:
     return account
 
 
+def renew_figures(account: Account) -> None:
+    """Figures cached before are over; where the account stands does not change."""
+    Account.objects.filter(pk=account.pk).update(cache_generation=F("cache_generation") + 1)
+
+
 def mark_failed(account: Account, reason: str) -> Account:
     """AWS refuses us, for this reason."""
     reason = logs.mask(reason)

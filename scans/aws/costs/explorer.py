@@ -287,4 +287,3 @@ OTHERS = (
     Question("GetAnomalies", "ce:GetAnomalies", ask_anomalies),
 )
 QUESTIONS = (*USAGE, *OTHERS)
-REQUEST_USD = Decimal("0.01")
