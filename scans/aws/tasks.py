@@ -36,7 +36,8 @@ def handle_aws_scan(job: ScanJob) -> Mapping[str, object]:
     scan = _fetch(job, COLLECTORS)
     recommended = findings.judge(scan.account, job, scan.succeeded)
     scan.progress.advance(RULES_STEPS)
-    return {"summary": {**_summary(scan), "recommendations": recommended}}
+    rules = recommended.pop("rules")
+    return {"summary": {**_summary(scan), "recommendations": recommended, "rules": rules}}
 
 
 def handle_discovery(job: ScanJob) -> Mapping[str, object]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from scans.aws import findings
+from scans.aws import findings, judging
 from scans.aws.collectors.rows import ADDRESS, VOLUME
 from scans.models import Account, Recommendation, Resource
 from tests.factories import make_account, make_resource, make_scan_job
@@ -134,7 +134,7 @@ def test_another_accounts_volumes_are_not_judged(account: Account) -> None:
 def test_more_volumes_than_a_page_are_all_judged(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(findings, "BATCH", 3)
+    monkeypatch.setattr(judging, "BATCH", 3)
     for _ in range(8):
         make_gp2(account)
     assert judge(account)["open"] == 8

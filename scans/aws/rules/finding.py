@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+from scans.aws.prices import PriceBook
 from scans.models import Confidence, Effort
 
-if TYPE_CHECKING:
-    from scans.aws.prices import PriceBook
-
 CENT = Decimal("0.01")
-HOURS_PER_MONTH = 730
 
 # Names of `Context.related`; of `Context.unseen` also `METRICS`.
 INSTANCES = "instances"
@@ -74,8 +72,21 @@ class Figures:
 
     @property
     def coverage(self) -> float:
-        """Datapoints seen of those expected, 0 to 1."""
+        """Datapoints seen of those expected in the window, 0 to 1."""
         return min(1.0, self.datapoints / self.expected) if self.expected > 0 else 0.0
+
+    @property
+    def days_seen(self) -> int:
+        """Days from the first one with a value until now: a thing younger than the window is
+        judged by its own days."""
+        if not self.daily:
+            return self.window_days if self.datapoints else 0
+        first = next((at for at, value in enumerate(self.daily) if value is not None), None)
+        return 0 if first is None else min(self.window_days, len(self.daily) - first)
+
+    @property
+    def expected_in_days_seen(self) -> int:
+        return round(self.expected * self.days_seen / self.window_days) if self.window_days else 0
 
     @property
     def period_seconds(self) -> float:
@@ -87,6 +98,12 @@ class Figures:
         if self.total is None or not self.coverage or not self.window_days:
             return None
         return self.total / (self.window_days * self.coverage)
+
+    @property
+    def busiest_day(self) -> float | None:
+        """The highest value of a day; of a counted metric without days, the mean of them."""
+        values = [value for value in self.daily or () if value is not None]
+        return max(values) if values else self.daily_total
 
 
 @dataclass(frozen=True)
@@ -181,6 +198,12 @@ def usd(amount: Decimal) -> Decimal:
     return amount.quantize(CENT, rounding=ROUND_HALF_UP)
 
 
+def plain(text: str, limit: int = 80) -> str:
+    """A name as one short line: whoever may tag a resource writes what others read."""
+    shown = "".join(c for c in text[: 4 * limit] if unicodedata.category(c)[0] != "C").strip()
+    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
+
+
 def was_never_otherwise(item: Item) -> bool:
     """No scan has seen the item in another state than now."""
     return item.state_since <= item.first_seen_at
@@ -188,11 +211,10 @@ def was_never_otherwise(item: Item) -> bool:
 
 def label(item: Item) -> str:
     """What a person calls it."""
-    if item.name and item.name != item.resource_id:
-        return f"{item.name} ({item.resource_id})"
-    return item.resource_id
+    name, resource_id = plain(item.name), plain(short_id(item))
+    return f"{name} ({resource_id})" if name and name != resource_id else resource_id
 
 
-def days(params: Params, name: str) -> timedelta:
-    """A parameter in days, fractions allowed."""
-    return timedelta(days=float(params[name]))
+def short_id(item: Item) -> str:
+    """The id without the first words of an ARN."""
+    return item.resource_id.rpartition(":")[2] or item.resource_id

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from scans.aws import prices
 from scans.aws.collectors.addresses import UNASSOCIATED
 from scans.aws.collectors.rows import ADDRESS
-from scans.aws.rules.finding import Finding, Item, Params, Rule, days, label, usd
+from scans.aws.rules.finding import Context, Finding, Item, Rule, label, plain, usd
+from scans.aws.rules.knowledge import age_of, tells_unknown
+from scans.aws.rules.saving import basis_of, monthly
 from scans.models import Confidence
 
 RULE_ID = "eip.unassociated"
 
 
-def judge(address: Item, *, now: datetime, params: Params) -> Finding | None:
+@tells_unknown(RULE_ID)
+def judge(address: Item, context: Context) -> Finding | None:
     """A finding when the address has been unassociated for `min_age_days`.
 
     AWS tells neither when an address was allocated nor when it was released, so the age counts
@@ -22,10 +22,10 @@ def judge(address: Item, *, now: datetime, params: Params) -> Finding | None:
     """
     if address.state != UNASSOCIATED or address.spec.get("is_own_range"):
         return None
-    age = now - address.state_since
-    if age < days(params, "min_age_days"):
+    if context.now - address.state_since < context.days("min_age_days"):
         return None
-    saving = usd(prices.ADDRESS_MONTHLY_USD)
+    price = context.prices.address_hourly(address.region)
+    saving = usd(monthly(price.usd))
     return Finding(
         rule=RULE_ID,
         region=address.region,
@@ -35,12 +35,15 @@ def judge(address: Item, *, now: datetime, params: Params) -> Finding | None:
         saving_high_usd=saving,
         confidence=Confidence.HIGH,
         exclusive_group=address.resource_id,
+        action="Release it.",
+        risk="It never comes back: whoever has it written down, in DNS or an allow list, loses it.",
         evidence={
             "since": address.state_since.isoformat(),
             "since_is": "seen unassociated",
-            "age_days": age.days,
-            "public_ip": address.spec.get("public_ip", ""),
-            "prices_as_of": prices.PRICES_AS_OF,
+            "age_days": age_of(address.state_since, context.now).days,
+            "public_ip": plain(str(address.spec.get("public_ip", ""))),
+            "usd_per_hour": str(price.usd),
+            **basis_of(price),
         },
     )
 

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from decimal import Decimal
 
-from django.utils.dateparse import parse_datetime
-
-from scans.aws import prices
 from scans.aws.collectors.rows import VOLUME
 from scans.aws.rules.finding import (
+    Context,
     Finding,
     Item,
-    Params,
     Rule,
-    days,
     label,
     usd,
     was_never_otherwise,
 )
+from scans.aws.rules.knowledge import age_of, instant_of, tells_unknown
+from scans.aws.rules.saving import basis_of
+from scans.aws.rules.volume_cost import size_gb, snapshot_usd, volume_usd
 from scans.models import Confidence
 
 RULE_ID = "ebs.unattached"
 AVAILABLE = "available"
 
 
-def judge(volume: Item, *, now: datetime, params: Params) -> Finding | None:
+@tells_unknown(RULE_ID)
+def judge(volume: Item, context: Context) -> Finding | None:
     """A finding when the volume has been unattached for `min_age_days`.
 
     AWS does not tell when a volume was detached, so the age counts from the scan that first saw
@@ -38,59 +38,42 @@ def judge(volume: Item, *, now: datetime, params: Params) -> Finding | None:
     """
     if volume.state != AVAILABLE:
         return None
-    min_age = days(params, "min_age_days")
-    since, confidence = volume.state_since, Confidence.HIGH
-    if now - since < min_age:
-        created_at = _created_at(volume.spec)
-        if created_at is None or not was_never_otherwise(volume):
-            return None
-        since, confidence = created_at, Confidence.LOW
-    if now - since < min_age:
+    since, confidence = _since(volume, context)
+    if since is None:
         return None
-    return _finding(volume, since, now - since, confidence)
-
-
-def _finding(
-    volume: Item, since: datetime, age: timedelta, confidence: Confidence
-) -> Finding | None:
-    spec = volume.spec
-    try:
-        cost = prices.volume_monthly_usd(
-            spec["volume_type"],
-            volume.region,
-            size_gb=spec["size_gb"],
-            iops=spec.get("iops"),
-            throughput_mbps=spec.get("throughput_mbps"),
-        )
-    except prices.PriceMissingError:
-        return None
-    listed = prices.volume_prices(volume.region)
-    snapshot = listed.snapshot_gb * spec["size_gb"]
+    cost, snapshot = volume_usd(volume, context.prices), snapshot_usd(volume, context.prices)
     return Finding(
         rule=RULE_ID,
         region=volume.region,
         resource_id=volume.resource_id,
         title=f"Volume {label(volume)} is attached to nothing",
-        saving_low_usd=usd(max(cost - snapshot, cost * 0)),
+        saving_low_usd=usd(max(cost - snapshot, Decimal(0))),
         saving_high_usd=usd(cost),
         confidence=confidence,
         exclusive_group=volume.resource_id,
+        action="Take a snapshot of it, then delete it.",
+        risk="Somebody may have kept it on purpose; the snapshot brings it back.",
         evidence={
             "since": since.isoformat(),
             "since_is": "seen unattached" if confidence == Confidence.HIGH else "created",
-            "age_days": age.days,
-            "volume_type": spec["volume_type"],
-            "size_gb": spec["size_gb"],
+            "age_days": age_of(since, context.now).days,
+            "volume_type": volume.spec["volume_type"],
+            "size_gb": size_gb(volume),
             "snapshot_usd": str(usd(snapshot)),
-            "price_region": listed.price_region,
-            "prices_as_of": prices.PRICES_AS_OF,
+            **basis_of(context.prices.volume(volume.region)),
         },
     )
 
 
-def _created_at(spec: dict[str, Any]) -> datetime | None:
-    text = spec.get("created_at")
-    return parse_datetime(text) if text else None
+def _since(volume: Item, context: Context) -> tuple[datetime | None, Confidence]:
+    """Since when it is old enough, `None` while it is not."""
+    min_age = context.days("min_age_days")
+    if context.now - volume.state_since >= min_age:
+        return volume.state_since, Confidence.HIGH
+    created_at = instant_of(volume.spec, "created_at")
+    if created_at is None or not was_never_otherwise(volume):
+        return None, Confidence.LOW
+    return (created_at if context.now - created_at >= min_age else None), Confidence.LOW
 
 
 RULE = Rule(
