@@ -42,7 +42,6 @@ class AccountAdmin(OperatedAdmin):
     empty_hint = "No AWS account yet. Add one, by a role (better) or by an access key."
     list_display = [
         "label",
-        "aws_account_id",
         "status_badge",
         "instances",
         "monthly_usd",
@@ -82,8 +81,9 @@ class AccountAdmin(OperatedAdmin):
     # Columns
 
     @admin.display(description="name", ordering="name")
-    def label(self, account: Account) -> SafeString | str:
-        return account_name(account)
+    def label(self, account: Account) -> SafeString:
+        number = account.aws_account_id
+        return format_html('{} <span class="id">{}</span>', account_name(account), number)
 
     @admin.display(description="status", ordering="status")
     def status_badge(self, account: Account) -> SafeString:

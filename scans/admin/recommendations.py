@@ -50,9 +50,8 @@ class RecommendationAdmin(OperatedAdmin):
         "account_shown",
         "region",
         "saving_usd",
-        "confidence",
         "status_badge",
-        "first_seen",
+        "confidence",
     ]
     list_filter = ["status", "rule", "confidence", "tenant"]
     list_select_related = ["account"]
@@ -88,7 +87,7 @@ class RecommendationAdmin(OperatedAdmin):
     def of_account(self, found: Recommendation) -> SafeString | str:
         return account_link(found.account)
 
-    @admin.display(description="saves, USD a month", ordering="saving_high_usd")
+    @admin.display(description="saves a month", ordering="saving_high_usd")
     def saving_usd(self, found: Recommendation) -> str:
         return usd_range(found.saving_low_usd, found.saving_high_usd)
 

@@ -113,7 +113,10 @@ class DurableJobAdmin(OperatedAdmin):
 
     @admin.display(description="next run", ordering="run_at")
     def next_run(self, job: DurableJob) -> SafeString | str:
-        return instant(job.run_at) if job.current_state == job.WAITING_STATE else NOTHING
+        if job.current_state != job.WAITING_STATE:
+            return NOTHING
+        is_due = job.run_at <= timezone.now()
+        return format_html("due {}", instant(job.run_at)) if is_due else instant(job.run_at)
 
     @admin.display(description="asked for", ordering="created_at")
     def asked(self, job: DurableJob) -> SafeString | str:
