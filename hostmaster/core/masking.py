@@ -116,12 +116,19 @@ _SECRET_FIELD = re.compile(rf"(?i)(?:{_STRONG_NAME}|{_WEAK_NAME})$")
 _SHORTEST_KNOWN = 16
 
 
+def storable(text: str) -> str:
+    """`text` with a replacement sign for what PostgreSQL or UTF-8 refuses."""
+    return text.replace("\x00", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
 def mask(text: str) -> str:
     """`text` with every recognised secret replaced. Masking twice changes nothing more.
 
     A secret is recognised by its form, by the name beside it, or because it is ours. A password
-    that is an ordinary word in an ordinary sentence is not.
+    that is an ordinary word in an ordinary sentence is not. What no database stores (NUL, halves of
+    surrogate pairs) is replaced as well: an error's text must never keep it from being noted.
     """
+    text = storable(text)
     for secret in _known_secrets():
         text = text.replace(secret, MASK)
     lowered = text.lower()

@@ -43,6 +43,10 @@ class JobKind:
     cap: Callable[[], int] | None = None  # at most so many at once in one lane process, with
     cap_group: str = ""  # all kinds of this group counted together
 
+    def __post_init__(self) -> None:
+        if self.cap is not None and not self.cap_group:
+            raise RegistryError(f"The cap of job kind {self.kind!r} needs a cap_group.")
+
 
 @dataclass(frozen=True)
 class Doorbell:
@@ -137,6 +141,17 @@ class Registry:
             return self.jobs[model.lower(), kind]
         except KeyError:
             raise RegistryError(f"No job kind {kind!r} is registered for {model}.") from None
+
+    def lane_kinds(self, lane: Lane) -> list[JobKind]:
+        return [kind for kind in self.jobs.values() if kind.lane is lane]
+
+    def lane_drains(self, lane: Lane) -> list[Drain]:
+        return [drain for drain in self.drains.values() if drain.lane is lane]
+
+    def cap_group(self, kind: JobKind) -> list[JobKind]:
+        """The kinds of its model that are counted together with `kind`, itself included."""
+        same = [k for k in self.jobs.values() if k.model == kind.model]
+        return [k for k in same if k.cap_group == kind.cap_group]
 
     def job_models(self, lane: Lane | None = None) -> list[str]:
         """Labels of the models with a kind in `lane` (all lanes by default)."""

@@ -10,7 +10,16 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from django_q.models import Schedule as QueueSchedule
 
-from hostmaster.core.jobs import doorbells, drain_all, drains, retention, schedules, sweep
+from hostmaster.core.jobs import (
+    doorbells,
+    drain_all,
+    drains,
+    engine,
+    retention,
+    schedules,
+    stopping,
+    sweep,
+)
 from hostmaster.core.jobs.lanes import Lane
 from hostmaster.core.jobs.models import JobEvent
 from tests.factories import make_errand
@@ -29,7 +38,7 @@ def test_drain_runs_everything_due_in_all_lanes_and_leaves_the_rest() -> None:
     QueueSchedule.objects.update(next_run=timezone.now() + timedelta(hours=1))
     past = timezone.now() - timedelta(seconds=1)
     QueueSchedule.objects.filter(name="kernel_tick").update(next_run=past)
-    ran = drain_all.drain_everything(Lane, lambda: False)
+    ran = drain_all.drain_everything(Lane)
     states = [Errand.objects.get(pk=job.pk).state for job in [*due, later]]
     assert states == [State.DONE, State.DONE, State.FAILED, State.WAITING]
     assert not Parcel.objects.filter(drain="urgent", delivered_at=None).exists()
@@ -37,10 +46,28 @@ def test_drain_runs_everything_due_in_all_lanes_and_leaves_the_rest() -> None:
     assert ran == 3 + 2 + 1
 
 
-def test_a_stop_ends_the_drain_between_two_jobs() -> None:
+def test_a_stop_ends_the_drain_between_two_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     jobs = [make_errand() for _ in range(3)]
-    drain_all.drain_everything([Lane.SCANS], lambda: Errand.objects.waiting().count() < len(jobs))
+
+    def is_stopping() -> bool:
+        return Errand.objects.waiting().count() < len(jobs)
+
+    monkeypatch.setattr(stopping, "is_stopping", is_stopping)
+    drain_all.drain_everything([Lane.SCANS])
     assert Errand.objects.waiting().count() == 2
+
+
+def test_drain_answers_waiting_messages_and_leaves_none() -> None:
+    doorbells.ring("kernel_app.bell", "word")
+    doorbells.send(Lane.DEFAULT, "math.fsum", [1, 2])
+    doorbells.send(Lane.DEFAULT, "no.such.verb")
+    job = make_errand()
+    doorbells.ring_job(job)
+    assert drain_all.drain_everything(Lane) == 4
+    assert not OrmQ.objects.exists()
+    assert Parcel.objects.filter(drain="word").count() == 1
+    job.refresh_from_db()
+    assert job.state == State.DONE
 
 
 def test_the_sweep_rings_for_plain_rows_once() -> None:
@@ -49,6 +76,37 @@ def test_the_sweep_rings_for_plain_rows_once() -> None:
     assert sweep.ring_due(Lane.SCANS) == 5
     assert sweep.ring_due(Lane.SCANS) == 0, "the queue already holds a message for each"
     assert sweep.ring_due(Lane.DEFAULT) == 0, "another lane's rows"
+
+
+def test_a_backlog_of_one_kind_hides_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOSTMASTER_LANE_INSTANCE", "host/scans-1-abc")
+    monkeypatch.setattr(sweep, "BATCH", 5)
+    tenant = make_errand(kind="capped").tenant
+    Errand.objects.bulk_create(Errand(tenant=tenant, kind="capped") for _ in range(20))
+    late = make_errand()
+    rows = sweep.due_rows(Lane.SCANS)
+    assert str(late.pk) in {row.pk for row in rows}
+    assert sum(row.kind == "capped" for row in rows) == 2, "no more than its cap leaves room for"
+    for row in rows:
+        if row.kind == "capped":
+            assert engine.claim(Errand.objects.get(pk=row.pk))
+    assert {row.kind for row in sweep.due_rows(Lane.SCANS)} == {"note"}
+
+
+def test_a_row_that_cannot_be_settled_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs = [make_errand(), make_errand()]
+    for job in jobs:
+        assert engine.claim(job)
+    Errand.objects.update(lease_until=timezone.now() - timedelta(seconds=5))
+    settle = engine.expire
+
+    def refuse_the_first(job: Errand) -> bool:
+        if job.pk == jobs[0].pk:
+            raise OverflowError("never mind")
+        return settle(job)
+
+    monkeypatch.setattr(engine, "expire", refuse_the_first)
+    assert sweep.expire_leases(Lane.SCANS) == 1
 
 
 def test_a_bell_is_sent_after_commit_and_carries_label_and_pk_only() -> None:

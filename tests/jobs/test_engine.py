@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -155,7 +156,7 @@ def test_an_expired_lease_settles_nothing_even_before_it_is_swept() -> None:
 
 
 def test_an_expired_lease_is_a_failed_attempt() -> None:
-    job = make_errand()
+    job = make_errand(kind="sleep")
     assert engine.claim(job)
     expire_lease(job)
     assert engine.expire(job)
@@ -167,11 +168,28 @@ def test_an_expired_lease_is_a_failed_attempt() -> None:
 def test_the_last_attempt_past_its_deadline_is_timed_out() -> None:
     job = make_errand(kind="overrun")
     assert engine.claim(job)
-    expire_lease(job, deadline_at=timezone.now() - timedelta(seconds=1))
+    expire_lease(job, deadline_at=timezone.now() - timedelta(seconds=5))
     assert engine.expire(Errand.objects.get(pk=job.pk))
     job.refresh_from_db()
     assert job.state == State.TIMED_OUT
     assert job in Errand.objects.dead()
+
+
+def test_a_lease_lost_before_the_deadline_is_no_time_out() -> None:
+    job = make_errand(kind="sleep", max_attempts=1)
+    assert engine.claim(job)
+    expire_lease(job, deadline_at=timezone.now() - timedelta(seconds=1))
+    assert engine.expire(Errand.objects.get(pk=job.pk))
+    job.refresh_from_db()
+    assert (job.state, job.errors[0]["type"]) == (State.FAILED, "LeaseExpiredError")
+
+
+def test_an_error_no_database_can_store_is_stored_readably() -> None:
+    job = make_errand()
+    assert engine.claim(job)
+    assert engine.fail(job, ValueError("NUL \x00 and half \ud800 a pair"))
+    job.refresh_from_db()
+    assert job.errors[0]["message"] == "NUL \ufffd and half ? a pair"
 
 
 def test_a_live_lease_does_not_expire() -> None:
@@ -248,8 +266,8 @@ def test_hand_back_does_not_count_the_attempt() -> None:
 
 
 def test_a_lease_is_renewed_while_the_handler_runs(settings: Any) -> None:
-    settings.LEASE_SECONDS, settings.LEASE_RENEW_SECONDS = 0.5, 0.1
-    job = run(make_errand(kind="sleep", seconds=1.2))
+    settings.LEASE_SECONDS, settings.LEASE_RENEW_SECONDS = 2, 0.25
+    job = run(make_errand(kind="sleep", seconds=3))
     assert (job.state, job.attempts) == (State.DONE, 1)
 
 
@@ -310,8 +328,6 @@ def expire_lease(job: DurableJob, **fields: Any) -> None:
 
 
 def wait_until(attempt: Callable[[], object], seconds: float = 5) -> None:
-    import time
-
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         attempt()

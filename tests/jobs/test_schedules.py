@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from django_q.conf import Conf
+from django_q.exceptions import TimeoutException
 from django_q.models import OrmQ
 from django_q.models import Schedule as QueueSchedule
 
@@ -15,6 +17,7 @@ from hostmaster.core.jobs import leases, schedules
 from hostmaster.core.jobs.lanes import Lane
 from hostmaster.core.jobs.models import ScheduleState
 from hostmaster.core.registry import get_registry
+from tests.kernel_app import tasks
 from tests.kernel_app.models import Parcel
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -53,6 +56,7 @@ def test_a_changed_cron_moves_the_next_run(monkeypatch: pytest.MonkeyPatch) -> N
     schedules.set_up_schedules()
     row.refresh_from_db()
     assert (row.cron, row.next_run.month) == ("0 0 1 1 * 0", 1)
+    assert ScheduleState.objects.get(name="kernel_yearly").next_run_at == row.next_run
 
 
 def test_a_due_schedule_is_enqueued_once_and_moves_on() -> None:
@@ -65,17 +69,21 @@ def test_a_due_schedule_is_enqueued_once_and_moves_on() -> None:
     assert QueueSchedule.objects.get(name="kernel_yearly").next_run > timezone.now()
 
 
-def test_a_schedule_of_another_lane_is_left_to_it() -> None:
+def test_a_schedule_of_another_lane_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Conf, "CLUSTER_NAME", "alerts")  # as in that lane's own process
     schedules.set_up_schedules()
     QueueSchedule.objects.update(next_run=timezone.now() - PAST)
-    schedules.fire_due(Lane.SCANS)
-    lanes = {get_registry().schedules[task["args"][0]].lane for task in queued()}
-    assert lanes <= {Lane.SCANS}
+    schedules.fire_due(Lane.ALERTS)
+    fired = {task["args"][0] for task in queued()}
+    assert fired == {s.name for s in get_registry().schedules.values() if s.lane is Lane.ALERTS}
+    assert fired
 
 
 @pytest.mark.parametrize(
     "defect",
     [
+        {"kwargs": "{1: 2}"},
+        {"kwargs": "{'q_options': 'x'}"},
         {"args": "(1, "},
         {"args": "os.system('x')"},
         {"kwargs": "[1, 2]"},
@@ -104,6 +112,18 @@ def test_a_run_is_remembered_with_its_figures() -> None:
     assert state.last_error == ""
     assert state.next_run_at is not None
     assert state.next_run_at > state.last_finished_at - timedelta(seconds=2)
+
+
+def test_a_run_that_is_cut_off_is_remembered_as_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def overrun() -> None:
+        raise TimeoutException
+
+    monkeypatch.setattr(tasks, "tick", overrun)
+    schedules.set_up_schedules()
+    with pytest.raises(TimeoutException):
+        schedules.run_schedule("kernel_tick")
+    state = ScheduleState.objects.get(name="kernel_tick")
+    assert (state.last_failed, state.last_error) == (1, "It did not end within its lane's time.")
 
 
 def test_a_failed_run_is_remembered_with_its_error() -> None:

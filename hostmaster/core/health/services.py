@@ -14,6 +14,6 @@ def record(component: str, level: str, message: str, **context: object) -> Syste
         component=component,
         level=SystemLog.Level(level),
         # PostgreSQL refuses the zero byte, which the last words of a process may hold.
-        message=mask(message).replace("\x00", "�")[:LONGEST_MESSAGE],
+        message=mask(message)[:LONGEST_MESSAGE],
         context=masked_value(context),
     )

@@ -11,6 +11,7 @@ from django.db import transaction
 from django_q.brokers import Broker, get_broker
 from django_q.tasks import async_task
 
+from hostmaster.core.jobs.brokers import RowBroker
 from hostmaster.core.jobs.lanes import Lane
 from hostmaster.core.registry import get_registry
 
@@ -41,19 +42,14 @@ def ring_job(job: DurableJob) -> None:
     transaction.on_commit(ring_now, robust=True)
 
 
-def ring_drain(name: str) -> None:
-    """Ask a drain to start now instead of at the next tick."""
-    _send_on_commit(get_registry().drains[name].lane, RUN_DRAIN, name)
-
-
 def ring_schedule(name: str) -> None:
     """Ask for a run of this schedule besides its clock."""
     _send_on_commit(get_registry().schedules[name].lane, RUN_SCHEDULE, name)
 
 
 def send_job(label: str, pk: str, kind_name: str) -> None:
-    """Send at once, for callers that are past their commit. The message carries its own
-    time-out, one second past the job's deadline: the engine is to notice first."""
+    """Send at once, for callers that are past their commit. The message carries its own time-out,
+    a second past the job's deadline: what still runs then is cut off, its lease being over."""
     kind = get_registry().job_kind(label, kind_name)
     send(kind.lane, RUN_JOB, label, pk, timeout=int(kind.deadline.total_seconds()) + 1)
 
@@ -65,6 +61,14 @@ def send(lane: Lane, task: str, *args: Any, **options: Any) -> None:
 def lane_depth(lane: Lane) -> int:
     """Messages in this lane that no cluster has taken yet."""
     return int(lane_broker(lane).queue_size() or 0)
+
+
+def oldest_message(lane: Lane) -> int | None:
+    """The key of the lane's oldest message that no cluster has taken; `None` on Redis."""
+    broker = lane_broker(lane)
+    if not isinstance(broker, RowBroker):
+        return None
+    return broker.oldest_message()
 
 
 @cache

@@ -38,7 +38,9 @@ class Turn:
 
 def run_drain(name: str) -> int:
     """What a drain's doorbell calls: work off what is due, at most 20 s. Answers how much."""
-    drain = get_registry().drains[name]
+    drain = get_registry().drains.get(name)
+    if drain is None:
+        return 0
     with _free_slot(drain) as held:
         if not held:
             return 0
@@ -49,8 +51,8 @@ def run_drain(name: str) -> int:
 
 def ring_due(lane: Lane) -> None:
     """Ring each drain of the lane that has work and a free slot."""
-    for drain in get_registry().drains.values():
-        waits = drain.lane is lane and has_due(drain) and _has_free_slot(drain)
+    for drain in get_registry().lane_drains(lane):
+        waits = has_due(drain) and _has_free_slot(drain)
         if waits and doorbells.lane_depth(lane) < BUSY_LANE:
             doorbells.send(lane, doorbells.RUN_DRAIN, drain.name)
 
@@ -83,19 +85,20 @@ def _somebody_more_urgent(drain: Drain) -> bool:
     return any(other.priority < drain.priority and has_due(other) for other in others)
 
 
-def _slots(drain: Drain) -> list[str]:
-    slots = max(drain.concurrency(), 1) if _can_skip_locked() else 1
-    return [f"drain:{drain.name}:{number}" for number in range(slots)]
+def slots(drain: Drain) -> list[str]:
+    """The names of its leases: so many of its tasks may run at once."""
+    count = max(drain.concurrency(), 1) if _can_skip_locked() else 1
+    return [f"drain:{drain.name}:{number}" for number in range(count)]
 
 
 def _has_free_slot(drain: Drain) -> bool:
-    slots = _slots(drain)
-    return Lease.objects.filter(name__in=slots, until__gt=DatabaseNow()).count() < len(slots)
+    names = slots(drain)
+    return Lease.objects.filter(name__in=names, until__gt=DatabaseNow()).count() < len(names)
 
 
 @contextmanager
 def _free_slot(drain: Drain) -> Iterator[bool]:
-    for slot in _slots(drain):
+    for slot in slots(drain):
         with leases.hold(slot) as held:
             if held:
                 yield True

@@ -22,7 +22,7 @@ from hostmaster.core import logs
 from hostmaster.core.clock import DatabaseNow, database_now
 from hostmaster.core.jobs import stopping
 from hostmaster.core.jobs.leases import Renewal, lane_instance, new_owner
-from hostmaster.core.jobs.models import DurableJob, LeaseLostError
+from hostmaster.core.jobs.models import DurableJob, DurableJobQuerySet, LeaseLostError
 from hostmaster.core.jobs.retry import PermanentError
 from hostmaster.core.metrics import services as metrics
 from hostmaster.core.registry import JobKind, get_registry, resolve
@@ -38,15 +38,18 @@ class LeaseExpiredError(Exception):
     """The worker that ran this job died or was cut off: its lease ran out."""
 
 
-def run_job(label: str, pk: str) -> None:
+def run_job(label: str, pk: str) -> bool:
     """What a job's doorbell calls in a lane. A bell for a job that is taken, final or not yet
-    due does nothing; so does one that a stopping lane still had in its buffer."""
+    due does nothing; so does one that a stopping lane still had in its buffer. Answers whether
+    it ran the job."""
     if stopping.is_stopping():
-        return
+        return False
     model: type[models.Model] = apps.get_model(label)
     job = model._default_manager.filter(pk=pk).first()
-    if isinstance(job, DurableJob) and claim(job):
-        execute(job)
+    if not isinstance(job, DurableJob) or not claim(job):
+        return False
+    execute(job)
+    return True
 
 
 def create_claimed(job: DurableJob, *, actor: str = "") -> bool:
@@ -136,11 +139,17 @@ def fail(job: DurableJob, error: BaseException, seconds: float | None = None) ->
 
 def expire(job: DurableJob) -> bool:
     """Settle the attempt of a holder whose lease ran out. Nobody needs to be alive for it."""
-    overdue = job.deadline_at is not None and job.deadline_at <= timezone.now()
     error: Exception = LeaseExpiredError(str(LeaseExpiredError.__doc__))
-    if overdue:
+    if _reached_its_deadline(job):
         error = DeadlinePassedError(f"Not finished within {job.job_kind.deadline}.")
     return _settle_failure(job, error, Q(lease_until__lt=DatabaseNow()), None)
+
+
+def _reached_its_deadline(job: DurableJob) -> bool:
+    """Its holder renewed the lease to the end. Both instants are the database's."""
+    if job.deadline_at is None or job.lease_until is None:
+        return False
+    return job.lease_until >= job.deadline_at - timedelta(seconds=1)
 
 
 def hand_back(job: DurableJob) -> bool:
@@ -151,7 +160,7 @@ def hand_back(job: DurableJob) -> bool:
         actor=job.lease_owner,
         reason="The worker stops; the attempt does not count.",
         attempts=max(job.attempts - 1, 0),
-        run_at=timezone.now(),
+        run_at=DatabaseNow(),
         **_without_lease(),
     )
 
@@ -228,24 +237,17 @@ def _below_cap(job: DurableJob, kind: JobKind) -> Q:
     if kind.cap is None or not instance:
         return Q()
     model: Any = type(job)  # one with a `kind` column, as every model with several kinds has
-    group = [k.kind for k in _group(kind)]
+    group = [k.kind for k in get_registry().cap_group(kind)]
     running = (
-        model._base_manager.filter(
-            kind__in=group,
-            lease_owner__startswith=f"{instance}/",
-            **{f"{model.STATE_FIELD}__in": sorted(model.RUNNING_STATES)},
-        )
+        DurableJobQuerySet(model)
+        .held_by_lane(instance)
+        .filter(kind__in=group)
         .order_by()
         .values(one=Value(1))
         .annotate(count=Count("pk"))
         .values("count")
     )
     return Q(LessThan(Coalesce(Subquery(running), 0), kind.cap()))
-
-
-def _group(kind: JobKind) -> list[JobKind]:
-    kinds = get_registry().jobs.values()
-    return [k for k in kinds if k.model == kind.model and k.cap_group == kind.cap_group]
 
 
 @contextmanager

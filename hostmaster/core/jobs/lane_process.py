@@ -15,12 +15,11 @@ import signal
 import socket
 import time
 import uuid
-from typing import Any
+from collections.abc import Callable
 
 import psutil
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connections
-from django.db.models import Q
+from django.db import Error, close_old_connections, connections
 from django_q.cluster import Sentinel
 from django_q.signals import post_spawn
 
@@ -30,6 +29,7 @@ from hostmaster.core.jobs import drains, engine, leases, orphans, schedules, sto
 from hostmaster.core.jobs.lanes import Lane
 from hostmaster.core.jobs.stop_flag import StopFlag
 from hostmaster.core.jobs.watchdog import Watchdog
+from hostmaster.core.registry import get_registry
 
 logger = logging.getLogger(__name__)
 
@@ -49,12 +49,13 @@ class LaneProcess:
 
     def __init__(self, lane: Lane) -> None:
         self.lane = lane
-        self.flag = StopFlag()
-        self.watchdog = Watchdog(lane)
         self._grace = float(settings.SHUTDOWN_GRACE_SECONDS)
+        self._patience = float(settings.WATCHDOG_SECONDS)
+        self.flag = StopFlag(self._grace)
+        self.watchdog = Watchdog(lane)
         self._failing_since: float | None = None
         self._beat_at = 0.0
-        self._stop_event = FORK.Event()
+        self._stop_event = stopping.StopEvent()
         self._sentinel = FORK.Process(target=_run_sentinel, args=(self._stop_event,))
 
     def run(self) -> int:
@@ -64,11 +65,11 @@ class LaneProcess:
         logger.info("lane %s runs", self.lane.value)
         while not self.flag.wait(settings.TICK_SECONDS):
             if not self._sentinel.is_alive():
-                logger.critical("lane %s: its cluster died", self.lane.value)
-                return self._leave_at_once()
+                return self._leave_at_once("its cluster died")
             if not self.tick():
-                logger.critical("lane %s: due work waits and nothing moves", self.lane.value)
-                return self._leave_at_once()
+                return self._leave_at_once("the database has been out of reach for too long")
+            if self.watchdog.is_stuck():
+                return self._leave_at_once("work waits and nothing moves")
         return self.stop()
 
     def _start_cluster(self) -> None:
@@ -79,22 +80,37 @@ class LaneProcess:
         self._sentinel.start()
 
     def tick(self) -> bool:
-        """One round of the clock. `False`: this process is of no more use."""
+        """One round of the clock. `False`: no round was possible for too long."""
+        self.flag.keep_alive(2 * self._patience)
+        steps: list[Callable[[Lane], object]] = [
+            schedules.fire_due,
+            sweep.expire_leases,
+            sweep.ring_due,
+            drains.ring_due,
+            self._beat,
+        ]
+        close_old_connections()
+        # Each for itself: one that fails must not keep the others from their turn.
+        failures = [error for step in steps if (error := self._try(step)) is not None]
+        if len(failures) < len(steps):
+            self._failing_since = None
+            return True
+        self.watchdog.excuse()
+        connections.close_all()
+        self._failing_since = self._failing_since or time.monotonic()
+        return time.monotonic() - self._failing_since < self._patience
+
+    def _try(self, step: Callable[[Lane], object]) -> Exception | None:
         try:
-            close_old_connections()
-            schedules.fire_due(self.lane)
-            sweep.sweep(self.lane)
-            drains.ring_due(self.lane)
-            self._beat()
-            stuck = self.watchdog.is_stuck()
+            step(self.lane)
         except Exception as error:  # noqa: BLE001 the loop must outlive any one round
-            return self._note_failure(error)
-        self._failing_since = None
-        return not stuck
+            logger.error("lane %s: %s", self.lane.value, logs.exception_text(error))
+            return error
+        return None
 
     def stop(self) -> int:
         """Soft until five seconds before the end of the grace, then hand jobs back."""
-        started = time.monotonic()
+        started = self.flag.raised_at or time.monotonic()
         soft = max(self._grace - 5, self._grace / 2)
         hard = max(self._grace - 2, self._grace * 0.7)
         stopping.announce()
@@ -108,22 +124,14 @@ class LaneProcess:
         logger.info("lane %s stopped in %.1f s", self.lane.value, time.monotonic() - started)
         return 0
 
-    def _note_failure(self, error: Exception) -> bool:
-        """A failed round is repeated; a lane that fails as long as the watchdog waits leaves."""
-        now = time.monotonic()
-        self._failing_since = self._failing_since or now
-        logger.error("lane %s: %s", self.lane.value, logs.exception_text(error))
-        if isinstance(error, DatabaseError):
-            connections.close_all()
-        return now - self._failing_since < float(settings.WATCHDOG_SECONDS)
-
-    def _beat(self) -> None:
+    def _beat(self, lane: Lane) -> None:
         if time.monotonic() - self._beat_at >= heartbeats.interval_seconds():
             self._beat_at = time.monotonic()
-            heartbeats.beat("lane", self.lane.value, leases.lane_instance())
-            heartbeats.beat_workers(self.lane.value)
+            heartbeats.beat("lane", lane.value, leases.lane_instance())
+            heartbeats.beat_workers(lane.value)
 
-    def _leave_at_once(self) -> int:
+    def _leave_at_once(self, why: str) -> int:
+        logger.critical("lane %s leaves: %s", self.lane.value, why)
         self._signal_cluster(signal.SIGKILL)
         return 1
 
@@ -140,19 +148,20 @@ class LaneProcess:
 
     def _hand_back_all(self) -> None:
         """What this lane's workers still held goes back to waiting, the attempt uncounted."""
-        mine = Q(lease_owner__startswith=f"{leases.lane_instance()}/")
+        mine = leases.lane_instance()
         try:
-            for jobs in sweep.lane_jobs(self.lane):
-                for job in jobs.running().filter(mine):
+            for kind in get_registry().lane_kinds(self.lane):
+                for job in sweep.jobs_of(kind).held_by_lane(mine):
                     engine.hand_back(job)
-        except DatabaseError as error:
+            leases.release_all(mine)
+        except Error as error:
             logger.error("jobs not handed back, their leases will end: %s", error)
 
 
-def _run_sentinel(stop_event: Any) -> None:
+def _run_sentinel(stop_event: stopping.StopEvent) -> None:
     StopFlag.forget()
     # Pusher and monitor would die of SIGUSR1; each worker puts its own handler in place.
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     orphans.die_with_parent(os.getppid())
     orphans.children_die_with_me()
-    Sentinel(stop_event, FORK.Event(), uuid.uuid4())
+    Sentinel(stop_event, stopping.StopEvent(), uuid.uuid4())

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from hostmaster.core.clock import DatabaseNow, database_now
 from hostmaster.core.jobs.models import Lease
@@ -61,6 +61,12 @@ def release(name: str, owner: str) -> None:
     Lease.objects.filter(name=name, owner=owner).update(until=over)
 
 
+def release_all(instance: str) -> None:
+    """Give back what the processes of a lane held that are gone now."""
+    over = database_now(timedelta(seconds=-1))
+    Lease.objects.filter(owner__startswith=f"{instance}/", until__gt=over).update(until=over)
+
+
 @contextmanager
 def hold(name: str, ttl: timedelta | None = None) -> Iterator[bool]:
     """`with hold("schedule:prune") as held:` renewed by a thread while the body runs."""
@@ -103,7 +109,7 @@ class Renewal:
                 if not self._renew():
                     self.lost.set()
                     return
-            except DatabaseError as error:
+            except Error as error:
                 logger.warning("lease not renewed: %s", error)
             finally:
                 connection.close()

@@ -54,6 +54,10 @@ class DurableJobQuerySet(models.QuerySet[Any]):
     def open(self) -> Self:
         return self.in_states(self.model.open_states())
 
+    def held_by_lane(self, instance: str) -> Self:
+        """Running, claimed by a worker of this lane process."""
+        return self.running().filter(lease_owner__startswith=f"{instance}/")
+
     def dead(self) -> Self:
         """Dead letters: failed for good until a person retries them."""
         return self.in_states(self.model.DEAD_STATES)
@@ -161,7 +165,7 @@ class DurableJob(StateMachine):
     def take_from_holder(
         self, guard: Q, to: str, *, actor: str, reason: str, **fields: Any
     ) -> bool:
-        """Move a running row without its holder: its lease is over, or a person cancelled it."""
+        """Move a row whoever holds it; what must hold besides is in `guard`."""
         return self._advance_and_record(guard, to, actor, reason, fields)
 
     def retry(self, *, actor: str = "") -> bool:
@@ -169,7 +173,7 @@ class DurableJob(StateMachine):
 
         Raises `JobAlreadyOpenError` while another job for the same thing is open.
         """
-        anew = {"attempts": 0, "run_at": timezone.now(), "finished_at": None, "deadline_at": None}
+        anew = {"attempts": 0, "run_at": DatabaseNow(), "finished_at": None, "deadline_at": None}
         try:
             with transaction.atomic():
                 done = self.advance(self.WAITING_STATE, actor=actor, reason="Retried.", **anew)
@@ -193,7 +197,7 @@ class DurableJob(StateMachine):
         """Do not wait for `run_at`. `False` unless the job waits."""
         if self.current_state != self.WAITING_STATE:
             return False
-        return self.update_guarded(run_at=timezone.now()) and self._ring()
+        return self.update_guarded(run_at=DatabaseNow()) and self._ring()
 
     def _ring(self) -> bool:
         doorbells.ring_job(self)
@@ -233,20 +237,10 @@ class DurableJob(StateMachine):
                 actor=actor,
                 reason=reason[:2000],
             )
-            transaction.on_commit(partial(self._log_transition, came_from, to, actor, reason))
+            log = partial(logs.log_transition, self._meta.label, self.pk, came_from, to)
+            about = {"tenant": self.tenant_id, "actor": actor, "reason": reason}
+            transaction.on_commit(partial(log, **about, kind=self.kind_name()))
         return True
-
-    def _log_transition(self, came_from: str, to: str, actor: str, reason: str) -> None:
-        logs.log_transition(
-            self._meta.label,
-            self.pk,
-            came_from,
-            to,
-            tenant=self.tenant_id,
-            actor=actor,
-            reason=reason,
-            kind=self.kind_name(),
-        )
 
 
 class JobEvent(models.Model):

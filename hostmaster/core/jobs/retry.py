@@ -7,6 +7,8 @@ from datetime import timedelta
 
 from django.conf import settings
 
+HIGHEST_POWER = 12  # 5^12 × the longest RETRY_DELAY still fits into a timedelta
+
 
 class PermanentError(Exception):
     """This job cannot succeed however often it is tried."""
@@ -30,5 +32,5 @@ class RetryPolicy:
     def delay_before(self, retry: int) -> timedelta:
         """`retry` is 1 for the first retry."""
         first = timedelta(milliseconds=settings.RETRY_DELAY)
-        factor: int = 5 ** (retry - 1)
+        factor: int = 5 ** min(retry - 1, HIGHEST_POWER)
         return min(first * factor, self.longest)

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import ast
 import logging
-import os
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from croniter import croniter
+from django.conf import settings
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from django_q.exceptions import TimeoutException
 from django_q.models import Schedule as QueueSchedule
 from django_q.scheduler import scheduler
 
@@ -29,6 +30,7 @@ from hostmaster.core.registry import Schedule, get_registry, resolve
 logger = logging.getLogger(__name__)
 
 QUARANTINE = timedelta(hours=1)
+SET_UP_AT_MOST = timedelta(seconds=5)
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class JobReport:
 
 def cron_text(schedule: Schedule) -> str:
     """The schedule's cron: its environment variable's, or its own."""
-    return os.environ.get(schedule.setting, "") or schedule.cron
+    return str(getattr(settings, schedule.setting, "") if schedule.setting else "") or schedule.cron
 
 
 def next_run(cron: str, after: datetime) -> datetime:
@@ -52,8 +54,8 @@ def next_run(cron: str, after: datetime) -> datetime:
 
 
 def set_up_schedules() -> None:
-    """Make the rows say what the code says. Replicas that start together take turns."""
-    with leases.hold("schedules.set_up") as held:
+    """Make the rows say what the code says. Of replicas that start together one does it."""
+    with leases.hold("schedules.set_up", SET_UP_AT_MOST) as held:
         if not held:
             return
         registry = get_registry()
@@ -67,7 +69,7 @@ def set_up_schedules() -> None:
 def _upsert(schedule: Schedule) -> None:
     cron = cron_text(schedule)
     next_at = next_run(cron, timezone.now())
-    fields = {
+    fields: dict[str, Any] = {
         "func": doorbells.RUN_SCHEDULE,
         "args": repr((schedule.name,)),
         "schedule_type": QueueSchedule.CRON,
@@ -78,11 +80,15 @@ def _upsert(schedule: Schedule) -> None:
     row, created = QueueSchedule.objects.get_or_create(
         name=schedule.name, defaults={**fields, "next_run": next_at}
     )
+    described: dict[str, Any] = {
+        "lane": schedule.lane,
+        "cron": cron,
+        "description": schedule.description,
+    }
     if not created:
         if row.cron != cron:
-            fields["next_run"] = next_at
+            fields["next_run"] = described["next_run_at"] = next_at
         QueueSchedule.objects.filter(pk=row.pk).update(**fields)
-    described = {"lane": schedule.lane, "cron": cron, "description": schedule.description}
     ScheduleState.objects.update_or_create(
         name=schedule.name,
         defaults=described,
@@ -133,8 +139,10 @@ def _check_keywords(text: str | None) -> None:
         keywords = ast.literal_eval(text)
     except (SyntaxError, ValueError):
         return  # django-q2 has a second syntax for these, and ignores what it cannot read
-    if not isinstance(keywords, dict):
-        raise TypeError("keyword arguments are not a dict")
+    if not isinstance(keywords, dict) or not all(isinstance(key, str) for key in keywords):
+        raise TypeError("keyword arguments are not a dict with names as keys")
+    if not isinstance(keywords.get("q_options", {}), dict):
+        raise TypeError("q_options is not a dict")
 
 
 def _quarantine(row: Any, reason: str) -> None:
@@ -163,9 +171,12 @@ def _run(schedule: Schedule) -> None:
     upcoming = next_run(cron_text(schedule), started_at)
     state = ScheduleState.objects.filter(name=schedule.name)
     state.update(last_started_at=started_at, next_run_at=upcoming)
-    report, error = JobReport(), ""
+    report, error = JobReport(failed=1), "It was cut off."
     try:
-        report = resolve(schedule.run)() or report
+        report, error = resolve(schedule.run)() or JobReport(), ""
+    except TimeoutException:  # django-q2's, a SystemExit
+        error = "It did not end within its lane's time."
+        raise
     except Exception as raised:
         error = logs.exception_text(raised)
         logger.exception("schedule %s failed", schedule.name)

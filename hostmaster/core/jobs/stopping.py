@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import time
 from types import FrameType
 
 # Made at import, so every process forked later shares it. Without a lock: a worker killed while
@@ -46,3 +47,28 @@ def raise_in_handler(error: BaseException) -> None:
 def listen(**_: object) -> None:
     """In each worker after its fork: SIGUSR1 means "hand your job back"."""
     signal.signal(signal.SIGUSR1, interrupt)
+
+
+class StopEvent:
+    """What django-q2's sentinel waits on, without a lock.
+
+    A multiprocessing.Event waits for its waiters when it is set: for ever, once a signal to all
+    processes has killed the sentinel that waited.
+    """
+
+    STEP_SECONDS = 0.1
+
+    def __init__(self) -> None:
+        self._is_set = multiprocessing.RawValue("b", 0)
+
+    def set(self) -> None:
+        self._is_set.value = 1
+
+    def is_set(self) -> bool:
+        return bool(self._is_set.value)
+
+    def wait(self, timeout: float) -> bool:
+        ends = time.monotonic() + timeout
+        while not self.is_set() and (left := ends - time.monotonic()) > 0:
+            time.sleep(min(left, self.STEP_SECONDS))
+        return self.is_set()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections
+from django.db import Error, close_old_connections
 
 from hostmaster.core import logs
 from hostmaster.core.health import heartbeats
@@ -29,6 +29,15 @@ logger = logging.getLogger(__name__)
 MAX_CRASHES = 10
 CRASH_WINDOW_SECONDS = 60.0
 LOOK_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class Crash:
+    """A lane's process that ended without being told to."""
+
+    lane: Lane
+    exit_code: int
+    may_restart: bool
 
 
 @dataclass
@@ -52,16 +61,19 @@ class Supervisor:
 
     def __init__(self, lanes: Iterable[Lane]) -> None:
         self.lanes = list(lanes)
-        self.flag = StopFlag()
+        self._grace = float(settings.SHUTDOWN_GRACE_SECONDS)
+        self.flag = StopFlag(self._grace)
         self.children: list[LaneChild] = []
+        self.unreported: list[Crash] = []
         self._beat_at = 0.0
 
     def run(self) -> int:
-        schedules.set_up_schedules()
-        self.children = [LaneChild(lane, start_lane(lane)) for lane in self.lanes]
+        """Raises `OSError` when `WORKER_PORT` is taken, before anything is started."""
         server = serve_internal(settings.WORKER_PORT) if settings.WORKER_PORT else None
-        logger.info("qcluster runs the lanes %s", ", ".join(self.lanes))
         try:
+            schedules.set_up_schedules()
+            self.children = [LaneChild(lane, start_lane(lane)) for lane in self.lanes]
+            logger.info("qcluster runs the lanes %s", ", ".join(self.lanes))
             while not self.flag.wait(LOOK_SECONDS):
                 if not self.look():
                     return self.stop(exit_code=1)
@@ -72,21 +84,25 @@ class Supervisor:
 
     def look(self) -> bool:
         """Restart what died. `False`: one lane died too often to go on."""
-        self._beat()
+        self.flag.keep_alive(2 * float(settings.WATCHDOG_SECONDS))
         for child in self.children:
             code = child.process.poll()
             if code is None:
                 continue
             may_restart = child.note_crash(time.monotonic())
-            report_crash(child.lane, code, may_restart=may_restart)
+            self.unreported.append(Crash(child.lane, code, may_restart))
             if not may_restart:
+                self._write_down()
                 return False
             child.process = start_lane(child.lane)
+        if self.unreported or time.monotonic() - self._beat_at >= heartbeats.interval_seconds():
+            self._write_down()
         return True
 
     def stop(self, exit_code: int) -> int:
         """All lanes at once, within the grace period; whatever then still lives is killed."""
-        ends = time.monotonic() + float(settings.SHUTDOWN_GRACE_SECONDS) - 0.5
+        started = self.flag.raised_at or time.monotonic()
+        ends = started + self._grace - 0.5
         alive = [child.process for child in self.children if child.process.poll() is None]
         for process in alive:
             process.send_signal(signal.SIGTERM)
@@ -98,15 +114,17 @@ class Supervisor:
                 process.wait()
         return exit_code
 
-    def _beat(self) -> None:
-        if time.monotonic() - self._beat_at < heartbeats.interval_seconds():
-            return
+    def _write_down(self) -> None:
+        """Our heartbeat, and crashes not yet in the system log: during an outage they wait."""
         self._beat_at = time.monotonic()
         try:
             close_old_connections()
             heartbeats.beat("supervisor", "", f"{os.uname().nodename}/supervisor-{os.getpid()}")
-        except DatabaseError as error:
-            logger.error("no heartbeat written: %s", logs.exception_text(error))
+            while self.unreported:
+                report_crash(self.unreported[0])
+                self.unreported.pop(0)
+        except Error as error:
+            logger.error("not written down yet: %s", logs.exception_text(error))
 
 
 def start_lane(lane: Lane) -> subprocess.Popen[bytes]:
@@ -119,18 +137,22 @@ def start_lane(lane: Lane) -> subprocess.Popen[bytes]:
     )
 
 
-def report_crash(lane: Lane, code: int, *, may_restart: bool) -> None:
-    """A row where people look, and a ring for the alert rules."""
-    next_step = "restarted" if may_restart else "not restarted: it died too often in a minute"
-    message = f"Lane {lane.value} died with exit code {code}; {next_step}."
+def report_crash(crash: Crash) -> None:
+    """A row where people look, and a ring for the alert rules. Raises `django.db.Error`."""
+    next_step = (
+        "restarted" if crash.may_restart else "not restarted: it ended too often in a minute"
+    )
+    message = f"Lane {crash.lane.value} ended with exit code {crash.exit_code}; {next_step}."
     logger.critical(message)
-    try:
-        health.record(
-            "qcluster", "critical", message, fact="worker_crash", lane=lane.value, exit_code=code
-        )
-        doorbells.ring(doorbells.ALERTS_EVALUATE)
-    except DatabaseError as error:
-        logger.error("crash not recorded: %s", logs.exception_text(error))
+    health.record(
+        "qcluster",
+        "critical",
+        message,
+        fact="worker_crash",
+        lane=crash.lane.value,
+        exit_code=crash.exit_code,
+    )
+    doorbells.ring(doorbells.ALERTS_EVALUATE)
 
 
 def _kill_session(pid: int) -> None:

@@ -1,4 +1,4 @@
-"""The watchdog of a lane: due rows wait and nothing moves, so this process must go.
+"""The watchdog of a lane: work waits and nothing moves, so this process must go.
 
 django-q2 can stop silently (a worker killed while it held the queue's read lock stops all
 others); the rows are safe, but only a new process moves them.
@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Max, Min
+from django.db.models import Max
 
-from hostmaster.core.jobs import drains, leases, sweep
+from hostmaster.core.jobs import doorbells, drains, leases, sweep
 from hostmaster.core.jobs.lanes import Lane
 from hostmaster.core.jobs.models import Lease
 from hostmaster.core.registry import get_registry
@@ -30,7 +30,7 @@ class Watchdog:
         self._moved_at = self._looked_at = clock()
 
     def is_stuck(self) -> bool:
-        """Due work has waited, unmoved, for the whole limit."""
+        """Work has waited, unmoved, for the whole limit."""
         now = self._clock()
         if now - self._looked_at < self._limit / 8:
             return False
@@ -40,23 +40,23 @@ class Watchdog:
             self._picture, self._moved_at = picture, now
         return now - self._moved_at >= self._limit
 
-    def moved(self) -> None:
-        """The lane did something that the rows do not show."""
-        self._moved_at = self._clock()
+    def excuse(self) -> None:
+        """Nothing could be seen, so nothing can be blamed: the database was away."""
+        self._moved_at = self._looked_at = self._clock()
 
     def _look(self) -> Any:
-        """What would change if anything moved; `None` while nothing waits or a job runs here."""
-        jobs = [self._picture_of(queryset) for queryset in sweep.lane_jobs(self._lane)]
-        waits = any(picture["due"] for picture in jobs)
-        lane_drains = [d for d in get_registry().drains.values() if d.lane is self._lane]
-        waits = waits or any(drains.has_due(drain) for drain in lane_drains)
-        if not waits or any(picture["mine"] for picture in jobs):
+        """What would change if anything moved; `None` while nothing waits or all hands are full."""
+        due = sweep.due_rows(self._lane)
+        depth = doorbells.lane_depth(self._lane)
+        lane_drains = get_registry().lane_drains(self._lane)
+        waits = due or depth or any(drains.has_due(drain) for drain in lane_drains)
+        if not waits or self._running() >= settings.LANE_SIZES[self._lane].workers:
             return None
-        turns = Lease.objects.filter(name__startswith="drain:").aggregate(Max("until"))
-        return jobs, turns
+        slots = [slot for drain in lane_drains for slot in drains.slots(drain)]
+        turns = Lease.objects.filter(name__in=slots).aggregate(until=Max("until"))
+        return due, depth, doorbells.oldest_message(self._lane), turns["until"]
 
-    @staticmethod
-    def _picture_of(jobs: Any) -> dict[str, Any]:
-        due = jobs.due().aggregate(due=Count("pk"), oldest=Min("run_at"), last=Max("updated_at"))
-        mine = jobs.running().filter(lease_owner__startswith=f"{leases.lane_instance()}/")
-        return {**due, "mine": mine.exists()}
+    def _running(self) -> int:
+        kinds = get_registry().lane_kinds(self._lane)
+        mine = leases.lane_instance()
+        return sum(sweep.jobs_of(kind).held_by_lane(mine).count() for kind in kinds)

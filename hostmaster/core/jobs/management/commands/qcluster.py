@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
@@ -45,13 +46,18 @@ class Command(BaseCommand):
         if options["drain"]:
             self._drain(lanes)
             return
-        sys.exit(Supervisor(lanes).run())
+        try:
+            sys.exit(Supervisor(lanes).run())
+        except OSError as error:
+            raise CommandError(
+                f"WORKER_PORT {settings.WORKER_PORT} cannot be opened ({error}). Choose another."
+            ) from error
 
     def _drain(self, lanes: list[Lane]) -> None:
-        flag = StopFlag()
+        StopFlag(settings.SHUTDOWN_GRACE_SECONDS)
         set_up_schedules()
-        ran = drain_everything(lanes, lambda: flag.is_up)
-        self.stderr.write(f"Ran {ran} due jobs, batches and schedules.")
+        ran = drain_everything(lanes)
+        self.stderr.write(f"Ran {ran} due messages, jobs, batches and schedules.")
 
     def _require_migrated(self) -> None:
         try:
