@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
-from django.db.models import Max, OuterRef, Q, Subquery
+from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 
 from hostmaster.core.jobs.schedules import JobReport
-from scans.models import Account, ScanJob, ScanKind
+from scans.models import Account, CostFetch, ScanJob, ScanKind
 from scans.requests import open_job
 
 REFRESH_EVERY = timedelta(hours=24, minutes=30)  # a daily scan, which asks too, comes first
@@ -38,18 +40,16 @@ def request_due_costs() -> JobReport:
     """Ask for the costs of each account we can enter by ourselves and whose costs nobody fetched
     or tried to for a day, and up to an hour more: the same for an account each day, so that they
     spread."""
-    now = timezone.now()
-    jobs = ScanJob.objects.filter(account=OuterRef("pk"), kind=ScanKind.COST)
     by_ourselves = Q(credentials_sealed__isnull=False) | ~Q(role_arn="")
-    usable = Account.objects.usable().filter(by_ourselves, is_simulated=False)
-    accounts = usable.annotate(
-        fetched_at=Max("costfetchs__fetched_at"),
-        asked_at=Subquery(jobs.order_by("-created_at").values("created_at")[:1]),
-    )
+    accounts = Account.objects.usable().filter(by_ourselves, is_simulated=False)
+    jobs = ScanJob.objects.filter(account__in=accounts, kind=ScanKind.COST)
+    asked_at = _latest(jobs, "created_at")
+    fetched_at = _latest(CostFetch.objects.filter(account__in=accounts), "fetched_at")
+    now = timezone.now()
     asked = [
         request_cost_refresh(account, requested_by="schedule")
-        for account in accounts.iterator()
-        if due_at(account, account.fetched_at, account.asked_at) <= now
+        for account in accounts
+        if due_at(account, fetched_at.get(account.pk), asked_at.get(account.pk)) <= now
     ]
     return JobReport(processed=len(asked), succeeded=len(asked))
 
@@ -59,3 +59,8 @@ def due_at(account: Account, *instants: datetime | None) -> datetime:
     known = [instant for instant in instants if instant is not None]
     jitter = timedelta(minutes=account.pk.int % JITTER_MINUTES)
     return (max(known) + REFRESH_EVERY if known else account.created_at) + jitter
+
+
+def _latest(rows: QuerySet[Any], name: str) -> dict[uuid.UUID, datetime]:
+    """The latest instant of each account."""
+    return dict(rows.order_by().values_list("account").annotate(latest=Max(name)))
