@@ -12,6 +12,7 @@ import re
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -75,10 +76,11 @@ class Fault:
     hangs: bool = False
     cuts: bool = False
     garbles: bool = False
+    answer: str = ""  # JSON, in place of what the simulator does not know
 
     @property
     def breaks(self) -> bool:
-        return bool(self.code) or self.hangs or self.cuts or self.garbles
+        return bool(self.code or self.answer) or self.hangs or self.cuts or self.garbles
 
     def fits(self, call: Call) -> bool:
         wanted = ((self.service, call.service), (self.action, call.action))
@@ -94,6 +96,7 @@ class Call:
     region: str
     at: float
     parameters: dict[str, str] = field(default_factory=dict)  # of a query-style body
+    text: str = ""  # of a JSON body
 
 
 class FaultProxy:
@@ -146,6 +149,12 @@ class FaultProxy:
         """As STS and EC2 refuse a key that was deleted."""
         self.add(Fault(code="AuthFailure", service="ec2"))
         self.add(Fault(code="InvalidClientTokenId"))
+
+    def answer(self, action: str, *bodies: Mapping[str, Any]) -> None:
+        """Answer so, one body a call in their order, the last for ever."""
+        for number, body in enumerate(bodies, start=1):
+            times = 1 if number < len(bodies) else None
+            self.add(Fault(answer=json.dumps(body), action=action, times=times))
 
     def throttle(self, times: int | None, *, action: str = "", region: str = "") -> None:
         self.add(
@@ -223,6 +232,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault.hangs:
             self.server.proxy.wait(None)
             self.close_connection = True
+        elif fault.answer:
+            kind = "application/x-amz-json-1.1"
+            self._answer(200, fault.answer.encode(), {"Content-Type": kind})
         else:
             status, text = error_body(call.service, fault.code, fault.message)
             kind = "application/x-amz-json-1.0" if call.service in JSON_SERVICES else "text/xml"
@@ -257,7 +269,8 @@ class _Handler(BaseHTTPRequestHandler):
             service = GENERATIONS.get(parameters.get("Version", ""), service)
         if service == "s3":
             action = self._s3_action()
-        return Call(service, action, region, time.monotonic(), parameters)
+        text = body.decode() if service in JSON_SERVICES else ""
+        return Call(service, action, region, time.monotonic(), parameters, text)
 
     def _s3_action(self) -> str:
         address = urlsplit(self.path)
