@@ -21,8 +21,8 @@ from scans.aws.collectors.rows import (
     VOLUME,
 )
 from scans.aws.commitments import commitment_facts
-from scans.aws.prices import FALLBACK_REGION, PriceBook
-from scans.aws.prices.book import book_of
+from scans.aws.prices import PriceBook
+from scans.aws.prices.store import load_book
 from scans.aws.rules.commitments import COMMITMENT_KIND, COVERAGE_KIND, CommitmentItem
 from scans.aws.rules.finding import (
     ADDRESSES,
@@ -41,7 +41,6 @@ from scans.models import (
     Commitment,
     InventoryItem,
     MetricSummary,
-    PriceItem,
     ScanJob,
     ScanUnit,
     UnitOutcome,
@@ -98,13 +97,11 @@ class Facts:
     def of(
         cls, account: Account, job: ScanJob, known: Iterable[tuple[str, str]], now: datetime
     ) -> Facts:
-        seen = frozenset(known)
-        regions = {region for _, region in seen} | {FALLBACK_REGION}
         return cls(
             account=account,
-            known=seen,
+            known=frozenset(known),
             units=list(job.units.all()),
-            prices=book_of(PriceItem.objects.filter(region__in=regions)),
+            prices=load_book(account),
             now=now,
             coverage=commitment_facts(account, now).coverage,
         )
