@@ -27,8 +27,6 @@ from scans.urls.services import LONGEST_URL
 
 router = Router(tags=["scans"])
 
-CANCEL_TRIES = 5
-
 
 class ProgressOut(Schema):
     done: int
@@ -264,14 +262,10 @@ def cancel_scan(request: TenantRequest, scan_id: UUID) -> ScanJob:
 
     409 for a scan that is over.
     """
-    for _ in range(CANCEL_TRIES):
-        job = own_or_404(request, ScanJob, scan_id)
-        if not job.is_open:
-            raise ConflictError(f"This scan is over: {job.get_state_display().lower()}.")
-        if job.cancel(actor=request.actor):
-            return job
-        # Its progress was written meanwhile; the row has a new version.
-    raise ConflictError("This scan changes too fast just now: try again.")
+    job = own_or_404(request, ScanJob, scan_id)
+    if not job.is_open or not job.cancel(actor=request.actor):
+        raise ConflictError(f"This scan is over: {job.get_state_display().lower()}.")
+    return job
 
 
 def _request_with_credentials(request: TenantRequest, body: CredentialsScanIn) -> ScanJob:

@@ -12,7 +12,6 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from pytest_django import DjangoCaptureOnCommitCallbacks as Commits
 
-from hostmaster.core.jobs import operate
 from hostmaster.core.jobs.models import JobEvent
 from scans.models import ScanJob, ScanState, ScanUnit, UnitOutcome
 from tests.admin.conftest import make_failed_scan, page_of
@@ -155,7 +154,7 @@ def test_cancel_reaches_a_scan_whose_progress_moves_on_meanwhile() -> None:
     as_its_worker_has_it = ScanJob.objects.get()
     assert as_its_worker_has_it.update_guarded(progress_done=3)
 
-    assert operate.cancel_one(job, actor="user anna")
+    assert job.cancel(actor="user anna")
     assert ScanJob.objects.get().state == ScanState.CANCELLED
 
 

@@ -244,7 +244,7 @@ def test_a_black_holed_database_is_told_in_time(client: Client, black_hole: None
         started = time.monotonic()
         response = client.get(path)
         # The deadline and what a loaded machine adds; the black hole itself lasts 2 s.
-        assert time.monotonic() - started < 0.5, path
+        assert time.monotonic() - started < 1.5, path
         assert response.status_code == (200 if path == "/health/live" else 503)
 
 

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from hostmaster.core.jobs import engine
+from hostmaster.core.jobs import engine, operate
 from hostmaster.core.jobs.models import DurableJob, JobAlreadyOpenError, JobEvent, LeaseLostError
 from hostmaster.core.metrics.models import Counter
 from hostmaster.core.state import InvalidTransitionError
@@ -213,14 +213,14 @@ def test_retry_of_a_job_with_an_open_twin_says_so() -> None:
     make_errand(dedupe_key="same")
     with pytest.raises(JobAlreadyOpenError):
         job.retry()
-    assert Errand.objects.dead().retry() == 0
+    assert operate.retry(Errand.objects.dead(), actor="ada").changed == []
     job.refresh_from_db()
     assert job.state == State.FAILED
 
 
 def test_a_dead_queryset_is_retried_as_a_whole() -> None:
     jobs = [run(make_errand(kind="refuse")) for _ in range(3)]
-    assert Errand.objects.dead().retry(actor="ada") == len(jobs)
+    assert operate.retry(Errand.objects.dead(), actor="ada").changed == jobs
     assert Errand.objects.waiting().count() == 3
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar, Self
@@ -61,14 +60,6 @@ class DurableJobQuerySet(models.QuerySet[Any]):
     def dead(self) -> Self:
         """Dead letters: failed for good until a person retries them."""
         return self.in_states(self.model.DEAD_STATES)
-
-    def retry(self, *, actor: str = "") -> int:
-        """Revive the dead letters among them; answers how many. Those with an open twin stay."""
-        revived = 0
-        for job in self.dead().iterator():
-            with suppress(JobAlreadyOpenError):
-                revived += job.retry(actor=actor)
-        return revived
 
 
 class DurableJob(StateMachine):

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 
 from hostmaster.core.jobs.models import DurableJob, DurableJobQuerySet, JobAlreadyOpenError
 
-TRIES = 5
 OPEN_TWIN = "had an open twin"
 
 
@@ -43,7 +42,7 @@ def cancel(jobs: DurableJobQuerySet, *, actor: str) -> Done:
     """End the open ones among `jobs`."""
     done = Done("cancelled")
     for job in _each(jobs):
-        if cancel_one(job, actor=actor):
+        if job.is_open and job.cancel(actor=actor):
             done.changed.append(job)
         else:
             done.leave(job, "over already")
@@ -61,19 +60,8 @@ def run_now(jobs: DurableJobQuerySet, *, actor: str) -> Done:
     return done
 
 
-def cancel_one(job: DurableJob, *, actor: str) -> bool:
-    """End it if it is open. Its row changes with its progress: losing once says nothing yet."""
-    for _ in range(TRIES):
-        if not job.is_open:
-            return False
-        if job.cancel(actor=actor):
-            return True
-        job.refresh_from_db()
-    return False
-
-
 def _each(jobs: DurableJobQuerySet) -> Iterator[DurableJob]:
-    # No open cursor while ringing: django-q2's ORM broker may close the connection.
+    # By key: what is changed leaves the very set that is walked through.
     for key in list(jobs.values_list("pk", flat=True)):
         job = jobs.model._base_manager.filter(pk=key).first()
         if isinstance(job, DurableJob):
