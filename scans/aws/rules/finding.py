@@ -200,8 +200,14 @@ def usd(amount: Decimal) -> Decimal:
 
 def plain(text: str, limit: int = 80) -> str:
     """A name as one short line: whoever may tag a resource writes what others read."""
-    shown = "".join(c for c in text[: 4 * limit] if unicodedata.category(c)[0] != "C").strip()
+    shown = "".join(c for c in text[: 4 * limit] if not _breaks_a_line(c)).strip()
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
+
+
+def _breaks_a_line(character: str) -> bool:
+    """Controls, invisible marks that turn text around, line and paragraph separators."""
+    category = unicodedata.category(character)
+    return category.startswith("C") or category in {"Zl", "Zp"}
 
 
 def was_never_otherwise(item: Item) -> bool:

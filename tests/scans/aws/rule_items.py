@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from scans.aws.prices import BUILT_IN_BOOK, PriceBook
-from scans.aws.rules.all import RULES_BY_ID, Choice, by_default, judge_item
+from scans.aws.rules.all import RULES_BY_ID, by_default, judge_item
 from scans.aws.rules.finding import Context, Figures, Finding, Unknown, Verdict
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -99,7 +99,7 @@ def judge(
     item: Any,
     *figures: Figures,
     params: dict[str, Any] | None = None,
-    related: dict[str, Sequence[Any]] | None = None,
+    related: Mapping[str, Sequence[Any]] | None = None,
     coverage: str | None = None,
     unseen: dict[str, str] | None = None,
     prices: PriceBook = BUILT_IN_BOOK,
@@ -150,7 +150,3 @@ def judge_all(
 def _context(figures: Sequence[Figures], **more: Any) -> Context:
     metrics = {each.metric: each for each in figures}
     return Context(now=NOW, params={}, prices=BUILT_IN_BOOK, metrics=metrics, **more)
-
-
-def switched(choice: Choice, **params: Any) -> Choice:
-    return Choice(choice.rule, {**choice.params, **params}, choice.is_on)

@@ -232,7 +232,7 @@ def test_snapshot_of_an_image_or_of_a_volume_that_is_there_stays(name: str) -> N
 
 @pytest.mark.parametrize("name", ["images", "volumes"])
 def test_snapshot_is_unknown_while_what_might_need_it_is_unseen(name: str) -> None:
-    related = {other: [] for other in NOTHING_RELATED if other != name}
+    related = {other: rows for other, rows in NOTHING_RELATED.items() if other != name}
     verdict = unknown(
         judge("ebs.snapshot_old", make_snapshot(), related=related, unseen={name: "Denied."})
     )
