@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import BotoCoreError
 
 from scans.aws.errors import Outcome, UnitOutcome
 
@@ -24,3 +28,17 @@ class CallEnd:
     @property
     def is_ok(self) -> bool:
         return self.outcome.outcome == Outcome.OK
+
+
+class BrokenAnswerError(BotoCoreError):  # type: ignore[misc]  # botocore ships no types
+    """An answer of AWS broke off."""
+
+    # botocore reads half a JSON document as an answer with nothing in it.
+    fmt = "An answer of AWS broke off before {missing}."
+
+
+def whole(answer: Mapping[str, Any], holds: str) -> Mapping[str, Any]:
+    """Raises `BrokenAnswerError` for one without what each whole one `holds`."""
+    if holds not in answer:
+        raise BrokenAnswerError(missing=holds)
+    return answer

@@ -12,6 +12,7 @@ from scans.aws import commitments
 from scans.aws.anomalies import TheirAnomaly
 from scans.aws.clients import AwsClient
 from scans.aws.commitments import Covered, Used
+from scans.aws.costs.calls import whole
 from scans.models import CostMetric
 
 COMMITMENT_DAYS = 30
@@ -105,7 +106,7 @@ def ask_days(dimension: str) -> Ask:
             "GroupBy": [{"Type": "DIMENSION", "Key": dimension}],
             **subject.scope,
         }
-        for page in _pages(client.get_cost_and_usage, wanted, "NextPageToken", requests):
+        for page in _pages(client.get_cost_and_usage, wanted, requests, holds="ResultsByTime"):
             for result in page.get("ResultsByTime", ()):
                 yield day_costs(result, dimension)
 
@@ -140,7 +141,7 @@ def ask_forecast(client: AwsClient, subject: Subject, requests: Requests) -> Ite
         PredictionIntervalLevel=80,
         **subject.scope,
     )
-    yield remainder(answer, subject.today)
+    yield remainder(whole(answer, "Total"), subject.today)
 
 
 def remainder(answer: Mapping[str, Any], start: date) -> Remainder:
@@ -154,7 +155,13 @@ def remainder(answer: Mapping[str, Any], start: date) -> Remainder:
 
 def ask_plans_coverage(client: AwsClient, subject: Subject, requests: Requests) -> Iterator[Answer]:
     wanted = {"TimePeriod": last_30_days(subject), "Granularity": "DAILY", **subject.scope}
-    pages = _pages(client.get_savings_plans_coverage, wanted, "NextToken", requests)
+    pages = _pages(
+        client.get_savings_plans_coverage,
+        wanted,
+        requests,
+        holds="SavingsPlansCoverages",
+        next_key="NextToken",
+    )
     days = [day for page in pages for day in page.get("SavingsPlansCoverages", ())]
     yield commitments.plans_covered(days)
 
@@ -165,7 +172,13 @@ def ask_plans_utilization(
     wanted = {"TimePeriod": last_30_days(subject), **subject.scope}
     total: Mapping[str, Any] = {}
     details: list[Mapping[str, Any]] = []  # a commitment each: tens, not thousands
-    pages = _pages(client.get_savings_plans_utilization_details, wanted, "NextToken", requests)
+    pages = _pages(
+        client.get_savings_plans_utilization_details,
+        wanted,
+        requests,
+        holds="SavingsPlansUtilizationDetails",
+        next_key="NextToken",
+    )
     for page in pages:
         total = page.get("Total") or total
         details += page.get("SavingsPlansUtilizationDetails", ())
@@ -177,7 +190,7 @@ def ask_reservation_coverage(
 ) -> Iterator[Answer]:
     requests.sent += 1
     answer = client.get_reservation_coverage(TimePeriod=last_30_days(subject), **subject.scope)
-    yield commitments.reservations_covered(answer.get("Total") or {})
+    yield commitments.reservations_covered(whole(answer, "CoveragesByTime").get("Total") or {})
 
 
 def ask_reservation_utilization(
@@ -187,7 +200,7 @@ def ask_reservation_utilization(
     wanted = {"TimePeriod": last_30_days(subject), "GroupBy": group_by, **subject.scope}
     total: Mapping[str, Any] = {}
     groups: list[Mapping[str, Any]] = []
-    pages = _pages(client.get_reservation_utilization, wanted, "NextPageToken", requests)
+    pages = _pages(client.get_reservation_utilization, wanted, requests, holds="UtilizationsByTime")
     for page in pages:
         total = page.get("Total") or total
         for period in page.get("UtilizationsByTime", ()):
@@ -198,7 +211,7 @@ def ask_reservation_utilization(
 def ask_anomalies(client: AwsClient, subject: Subject, requests: Requests) -> Iterator[Answer]:
     start = subject.today - timedelta(days=ANOMALY_DAYS)
     interval = {"StartDate": start.isoformat(), "EndDate": subject.today.isoformat()}
-    pages = _pages(client.get_anomalies, {"DateInterval": interval}, "NextPageToken", requests)
+    pages = _pages(client.get_anomalies, {"DateInterval": interval}, requests, holds="Anomalies")
     described = [anomaly for page in pages for anomaly in page.get("Anomalies", ())]
     found = [their_anomaly(each, subject.aws_account_id) for each in described]
     yield TheirAnomalies([anomaly for anomaly in found if anomaly is not None])
@@ -244,16 +257,21 @@ def _period(start: date, end: date) -> dict[str, str]:
 
 
 def _pages(
-    call: Callable[..., Mapping[str, Any]], wanted: Mapping[str, Any], token: str, sent: Requests
+    call: Callable[..., Mapping[str, Any]],
+    wanted: Mapping[str, Any],
+    sent: Requests,
+    *,
+    holds: str,
+    next_key: str = "NextPageToken",
 ) -> Iterator[Mapping[str, Any]]:
     more: dict[str, str] = {}
     while True:
         sent.sent += 1
-        page = call(**wanted, **more)
+        page = whole(call(**wanted, **more), holds)
         yield page
-        if not page.get(token):
+        if not page.get(next_key):
             return
-        more = {token: page[token]}
+        more = {next_key: page[next_key]}
 
 
 def _sum(days: Sequence[Mapping[str, Any]], name: str, if_untold: Decimal) -> Decimal:

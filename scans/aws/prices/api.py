@@ -10,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, TypeAlias
 
 from scans.aws.clients import AwsClient
+from scans.aws.costs.calls import whole
 from scans.aws.prices import keys
 from scans.aws.prices.figures import PriceMissingError
 
@@ -53,7 +54,9 @@ def ask(client: AwsClient, query: Query, region: str) -> Iterator[list[PriceRow]
         PaginationConfig={"PageSize": PAGE_SIZE},
     )
     for page in pages:
-        found = (read_product(text, query, region) for text in page.get("PriceList", ()))
+        found = (
+            read_product(text, query, region) for text in whole(page, "PriceList")["PriceList"]
+        )
         yield [row for row in found if row is not None]
 
 
