@@ -109,6 +109,7 @@ class ScanJob(DurableJob):
                 condition=Q(state__in=[_FETCHING, _ANALYZING]),
                 name="scan_jobs_leases",
             ),
+            models.Index(fields=["state", "finished_at"], name="scan_jobs_finished"),
             models.Index(fields=["tenant", "-created_at"], name="scan_jobs_tenant"),
             models.Index(fields=["account", "-created_at"], name="scan_jobs_account"),
             models.Index(fields=["kind", "-created_at"], name="scan_jobs_kind"),
