@@ -9,12 +9,23 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
+from django.db.models import Count
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
-from scans.aws.collectors.rows import ADDRESS, VOLUME
+from scans.aws.collectors.rows import (
+    ADDRESS,
+    BUCKET,
+    DATABASE,
+    DATABASE_SNAPSHOT,
+    IMAGE,
+    LOAD_BALANCER,
+    NAT_GATEWAY,
+    SNAPSHOT,
+    VOLUME,
+)
 from scans.models import (
     Account,
     Instance,
@@ -29,6 +40,17 @@ from scans.models import (
 LOOK_SECONDS = 0.2
 REGIONS_NAMED = 4
 
+_NAMES = {
+    VOLUME: "Volumes",
+    ADDRESS: "Addresses",
+    SNAPSHOT: "Snapshots",
+    IMAGE: "Images",
+    DATABASE: "Databases",
+    DATABASE_SNAPSHOT: "Database snapshots",
+    LOAD_BALANCER: "Load balancers",
+    NAT_GATEWAY: "NAT gateways",
+    BUCKET: "Buckets",
+}
 _DOING = {
     ScanJob.State.QUEUED: "Waiting for a worker",
     ScanJob.State.FETCHING: "Reading the account",
@@ -156,9 +178,8 @@ def _lines(job: ScanJob) -> list[tuple[str, str]]:
     account = job.account
     units = list(job.units.all())
     return [
-        ("Instances", str(Instance.objects.present().filter(account=account).count())),
-        ("Volumes", _count(account, VOLUME)),
-        ("Addresses", _count(account, ADDRESS)),
+        ("Instances", f"{Instance.objects.present().filter(account=account).count():,}"),
+        *_resources(account),
         ("Regions", str(len({unit.region for unit in units}))),
         *_findings(account),
         ("Coverage", _coverage(units)),
@@ -202,5 +223,9 @@ def _named(regions: list[str]) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-def _count(account: Account | None, kind: str) -> str:
-    return str(Resource.objects.present().filter(account=account, kind=kind).count())
+def _resources(account: Account | None) -> list[tuple[str, str]]:
+    """How many of each kind; of those always looked for, a zero too."""
+    present = Resource.objects.present().filter(account=account).order_by("kind")
+    counted = dict(present.values_list("kind").annotate(Count("pk")))
+    counts = {VOLUME: 0, ADDRESS: 0, **counted}
+    return [(_NAMES.get(kind, kind), f"{count:,}") for kind, count in counts.items()]
