@@ -23,6 +23,7 @@ from botocore.config import Config
 from botocore.credentials import CredentialResolver
 from django.conf import settings
 
+from scans.aws import answers
 from scans.aws.credentials import AwsCredentials, RoleToAssume
 from scans.aws.errors import (
     AWS_ERRORS,
@@ -42,6 +43,7 @@ for _name in ("boto3", "botocore"):
 
 DEFAULT_REGION = "us-east-1"
 POOL_SIZE = 16  # threads of a scan; 32 were no faster
+RETRY_MODE = "adaptive"
 ROLE_SECONDS = 3600
 USER_AGENT = "hostmaster"
 
@@ -120,6 +122,7 @@ class AwsSession:
         with self._lock:
             if (service, region) not in self._clients:
                 client = _make_client(self._session, service, region, self._endpoint_url)
+                answers.attach(client)
                 self.throttle.attach(client, region, service)
                 if self._renewal is not None:
                     self._renewal.attach(client)
@@ -233,7 +236,7 @@ def _make_client(session: boto3.Session, service: str, region: str, endpoint_url
 def _scan_config() -> Config:
     return Config(
         read_timeout=settings.AWS_READ_TIMEOUT_SECONDS,
-        retries={"mode": "adaptive", "total_max_attempts": settings.AWS_ATTEMPTS},
+        retries={"mode": RETRY_MODE, "total_max_attempts": settings.AWS_ATTEMPTS},
         **_SHARED,
     )
 

@@ -27,13 +27,13 @@ def read_metrics(
     for series in all_series:
         for term in series.question.series:
             asked[f"m{len(asked)}"] = (series, term)
-    failed: set[str] = set()
+    failed = set(asked)  # until CloudWatch has answered, even if by nothing
     period = questions[0].period
     for page in _pages(client, asked, window, period):
         for result in page.get("MetricDataResults", ()):
             series, term = asked[result["Id"]]
-            if result.get("StatusCode", "Complete") not in _COMPLETE:
-                failed.add(result["Id"])
+            if result.get("StatusCode", "Complete") in _COMPLETE:
+                failed.discard(result["Id"])
             series.add(term, zip(result["Timestamps"], result["Values"], strict=True))
     incomplete = {id(asked[query_id][0]) for query_id in failed}
     readings = [series.reading() for series in all_series if id(series) not in incomplete]

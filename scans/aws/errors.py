@@ -16,15 +16,21 @@ from botocore.exceptions import (
     ProfileNotFound,
     SSOError,
 )
+from botocore.parsers import ResponseParserError
 
 from scans.aws.regions import DEFAULT_REGIONS
-
-# What a collector may raise because of AWS; anything else is a bug of ours and must be seen.
-AWS_ERRORS = (ClientError, BotoCoreError)
 
 
 class CredentialsRefusedError(Exception):
     """AWS does not accept the credentials of this account."""
+
+
+class UnreadableAnswerError(Exception):
+    """AWS's answer came in part only."""
+
+
+# What a collector may raise because of AWS; anything else is a bug of ours and must be seen.
+AWS_ERRORS = (ClientError, BotoCoreError, ResponseParserError, UnreadableAnswerError)
 
 
 class Outcome(StrEnum):
@@ -204,4 +210,6 @@ def refusal_reason(error: Exception) -> str:
 def _raw_message(error: Exception) -> str:
     if isinstance(error, ClientError):
         return str(error.response.get("Error", {}).get("Message", ""))
+    if isinstance(error, ResponseParserError):
+        return "AWS's answer cannot be read."  # botocore quotes all of it
     return str(error)

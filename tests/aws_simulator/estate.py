@@ -132,9 +132,9 @@ def _balancer(
     arn = client.create_load_balancer(
         Name=f"{name}-balancer", Subnets=subnets, Tags=[{"Key": "team", "Value": "shop"}]
     )["LoadBalancers"][0]["LoadBalancerArn"]
-    group = client.create_target_group(
-        Name=f"{name}-targets", Protocol="HTTP", Port=80, VpcId=vpc
-    )["TargetGroups"][0]["TargetGroupArn"]
+    group = client.create_target_group(Name=f"{name}-targets", Protocol="HTTP", Port=80, VpcId=vpc)[
+        "TargetGroups"
+    ][0]["TargetGroupArn"]
     client.register_targets(TargetGroupArn=group, Targets=[{"Id": instance_id}])
     client.create_listener(
         LoadBalancerArn=arn,

@@ -99,10 +99,25 @@ class Call:
     text: str = ""  # of a JSON body
 
 
-class FaultProxy:
-    """Runs in threads of this process until `stop()`."""
+@dataclass(frozen=True)
+class Answer:
+    """What the simulator said."""
 
-    def __init__(self, target_url: str) -> None:
+    status: int
+    content: bytes
+    headers: dict[str, str]
+
+
+class FaultProxy:
+    """Runs in threads of this process until `stop()`.
+
+    One that `remembers` answers what it was asked before by itself: many scans of one estate are
+    then quick, and whatever changes behind it stays unseen.
+    """
+
+    def __init__(self, target_url: str, *, remembers: bool = False) -> None:
+        self.remembers = remembers
+        self.remembered: dict[tuple[object, ...], Answer] = {}
         self.target = urlsplit(target_url).netloc
         self.calls: list[Call] = []
         self._faults: list[Fault] = []
@@ -228,7 +243,7 @@ class _Handler(BaseHTTPRequestHandler):
         if seconds:
             self.server.proxy.wait(seconds)
         if fault is None or fault.cuts or fault.garbles:
-            self._forward(body, fault)
+            self._forward(call, body, fault)
         elif fault.hangs:
             self.server.proxy.wait(None)
             self.close_connection = True
@@ -281,23 +296,35 @@ class _Handler(BaseHTTPRequestHandler):
         words = [word.partition("=")[0] for word in address.query.split("&")]
         return next((S3_ACTIONS[word] for word in words if word in S3_ACTIONS), "GetObject")
 
-    def _forward(self, body: bytes, fault: Fault | None = None) -> None:
-        connection = http.client.HTTPConnection(self.server.proxy.target, timeout=60)
+    def _forward(self, call: Call, body: bytes, fault: Fault | None = None) -> None:
+        answer = self._asked(call, body)
+        content = answer.content
+        if fault is not None and fault.cuts:
+            self._answer(answer.status, content, answer.headers, sent=len(content) // 2)
+            self.close_connection = True
+        elif fault is not None:
+            self._answer(answer.status, content[: len(content) // 2], answer.headers)
+        else:
+            self._answer(answer.status, content, answer.headers)
+
+    def _asked(self, call: Call, body: bytes) -> Answer:
+        proxy = self.server.proxy
+        question = (call.service, call.region, self.command, self.path, body)
+        if (known := proxy.remembered.get(question)) is not None:
+            return known
+        connection = http.client.HTTPConnection(proxy.target, timeout=60)
         try:
             headers = {k: v for k, v in self.headers.items() if k.lower() not in _HOP_BY_HOP}
             connection.request(self.command, self.path, body, headers)
-            answer = connection.getresponse()
-            content = answer.read()
+            said = connection.getresponse()
+            content = said.read()
         finally:
             connection.close()
-        kept = {k: v for k, v in answer.getheaders() if k.lower() not in _HOP_BY_HOP}
-        if fault is not None and fault.cuts:
-            self._answer(answer.status, content, kept, sent=len(content) // 2)
-            self.close_connection = True
-        elif fault is not None:
-            self._answer(answer.status, content[: len(content) // 2], kept)
-        else:
-            self._answer(answer.status, content, kept)
+        kept = {k: v for k, v in said.getheaders() if k.lower() not in _HOP_BY_HOP}
+        answer = Answer(said.status, content, kept)
+        if proxy.remembers:
+            proxy.remembered[question] = answer
+        return answer
 
     def _answer(
         self,

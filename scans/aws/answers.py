@@ -1,0 +1,48 @@
+"""Answers that arrive in part: botocore takes half an answer for a whole one with less in it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from scans.aws.errors import UnreadableAnswerError
+
+_REPEATED = "hostmaster_repeated_for_half_an_answer"
+_NO_BODY = frozenset({"HEAD"})
+
+
+def attach(client: Any) -> None:
+    """Repeat a call of which half the answer came, once; the second time it has failed.
+
+    Measured: of a connection closed in the middle botocore says nothing, and of half a JSON text
+    it makes an answer without any results: an account without metrics, or without costs.
+    """
+    client.meta.events.register_first("needs-retry", _on_answer)
+
+
+def _on_answer(
+    response: Any = None, request_dict: dict[str, Any] | None = None, **_: Any
+) -> float | None:
+    """Seconds to wait before the call is repeated; `None`: not because of us."""
+    if response is None or request_dict is None or request_dict.get("method") in _NO_BODY:
+        return None
+    http, parsed = response
+    if http.status_code >= 300 or not _is_half(http, parsed):
+        return None
+    if _REPEATED in request_dict["context"]:
+        raise UnreadableAnswerError(str(UnreadableAnswerError.__doc__))
+    request_dict["context"][_REPEATED] = True
+    return 0.0
+
+
+def _is_half(http: Any, parsed: dict[str, Any]) -> bool:
+    promised = str(http.headers.get("Content-Length") or "")
+    if promised.isdigit() and len(http.content) < int(promised):
+        return True
+    if set(parsed) - {"ResponseMetadata"} or not http.content.lstrip().startswith(b"{"):
+        return False
+    try:
+        json.loads(http.content)
+    except ValueError:
+        return True
+    return False

@@ -1,0 +1,276 @@
+"""Each call of a scan fails alone, in each way AWS may fail: what is said, stored and left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from pytest_django.fixtures import Settings
+
+from scans.aws import clients, throttle
+from scans.aws.clients import AwsSession, open_session
+from scans.aws.collectors.all import COLLECTORS
+from scans.aws.collectors.rows import INSTANCE, LOAD_BALANCER, Collector
+from scans.aws.runner import Scan
+from scans.aws.simulator import SIMULATED_KEYS, Simulator, start_simulator
+from scans.aws.store import inventory
+from scans.models import Account, Instance, Resource, ScanJob
+from tests.aws_simulator import estate
+from tests.aws_simulator.fault_proxy import THROTTLING, Fault, FaultProxy
+from tests.factories import make_account
+
+pytestmark = [pytest.mark.django_db, pytest.mark.services]
+
+REGION = "eu-west-1"
+AGO = timedelta(days=1)
+
+MAIN_CALLS = [(c.service, c.call) for c in COLLECTORS]
+DETAIL_CALLS = [(c.service, d.call) for c in COLLECTORS for d in c.details]
+METRIC_CALLS = [("cloudwatch", "GetMetricData"), ("cloudwatch", "ListMetrics")]
+COSTS = ["ce", "pricing"]  # costs have tests of their own, and are denied here at once
+SIGNED_AS = {"cloudwatch": "monitoring"}
+
+FAULTS = {
+    "denied": (Fault(code="AccessDenied"), "denied"),
+    "throttling": (Fault(code="Throttling"), "throttled"),
+    "expired": (Fault(code="ExpiredToken"), "error"),
+    "not opted in": (Fault(code="OptInRequired"), "not_enabled"),
+    "server error": (Fault(code="InternalError"), "error"),
+    "no answer": (Fault(hangs=True), "error"),
+    "half an answer": (Fault(cuts=True), "error"),
+    "half a page": (Fault(garbles=True), "error"),
+}
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[tuple[Simulator, FaultProxy, estate.Estate]]:
+    """One of each thing, built once: no test changes it."""
+    with start_simulator(age=timedelta()) as simulator:
+        built = estate.build(simulator.endpoint_url, REGION)
+        with FaultProxy(simulator.endpoint_url, remembers=True) as proxy:
+            yield simulator, proxy, built
+
+
+@pytest.fixture
+def proxy(
+    world: tuple[Simulator, FaultProxy, estate.Estate],
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[FaultProxy]:
+    _, proxy, _ = world
+    settings.AWS_ENDPOINT_URL = proxy.endpoint_url
+    settings.AWS_ATTEMPTS = 1
+    settings.AWS_READ_TIMEOUT_SECONDS = 0.5
+    # How slow throttling makes us has tests of its own.
+    monkeypatch.setattr(clients, "RETRY_MODE", "standard")
+    monkeypatch.setattr(throttle, "LOWEST_RATE", 500.0)
+    monkeypatch.setattr(throttle, "HIGHEST_RATE", 500.0)
+    deny_costs(proxy)
+    yield proxy
+    proxy.mend()
+    proxy.forget_calls()
+
+
+def deny_costs(proxy: FaultProxy) -> None:
+    proxy.mend()
+    for service in COSTS:
+        proxy.add(Fault(code="AccessDeniedException", service=service))
+
+
+@pytest.fixture
+def session(proxy: FaultProxy) -> Iterator[AwsSession]:
+    """One for all scans of a test: its clients cost more than a scan does."""
+    with open_session(SIMULATED_KEYS) as session:
+        session.caller_identity()
+        yield session
+
+
+def run(account: Account, session: AwsSession) -> tuple[Scan, dict[tuple[str, str], str]]:
+    """A scan up to the rules, and how each (service, call) ended."""
+    ScanJob.objects.all().delete()
+    job = ScanJob.objects.create(
+        account=account,
+        kind="aws",
+        state="FETCHING",
+        lease_owner="test",
+        lease_until=timezone.now() + timedelta(minutes=5),
+    )
+    scan = Scan(job, account, session, COLLECTORS)
+    scan.run()
+    units = job.units.exclude(service__in=COSTS)
+    return scan, {(unit.service, unit.call): unit.outcome for unit in units}
+
+
+def plant_left_overs(account: Account) -> None:
+    """One thing of each collector that AWS no longer lists."""
+    Instance.objects.all().delete()
+    Resource.objects.all().delete()
+    for collector in COLLECTORS:
+        shared: dict[str, Any] = {
+            "account": account,
+            "region": REGION,
+            "resource_id": f"gone-{collector.service}",
+            "last_seen_at": timezone.now() - AGO,
+            "spec": {"type": "classic" if collector.service == "elb" else "application"},
+        }
+        if collector.kind == INSTANCE:
+            Instance.objects.create(**shared)
+        else:
+            Resource.objects.create(kind=collector.kind, **shared)
+
+
+def left_over(account: Account, collector: Collector) -> Any:
+    return inventory(account, collector.kind).get(resource_id=f"gone-{collector.service}")
+
+
+def test_every_call_succeeds_and_everything_is_stored(
+    proxy: FaultProxy,
+    session: AwsSession,
+    world: tuple[Simulator, FaultProxy, estate.Estate],
+) -> None:
+    account = make_account(regions=[REGION])
+    plant_left_overs(account)
+    scan, outcomes = run(account, session)
+    assert outcomes == dict.fromkeys([*MAIN_CALLS, *DETAIL_CALLS, *METRIC_CALLS], "ok")
+    assert scan.gone == len(COLLECTORS)
+    _, _, built = world
+    seen = set(Resource.objects.present().values_list("resource_id", flat=True))
+    assert seen >= {
+        built.volume_id,
+        built.allocation_id,
+        built.snapshot_id,
+        built.image_snapshot_id,
+        built.image_id,
+        built.nat_gateway_id,
+        built.database_id,
+        built.database_snapshot_id,
+        built.balancer_arn,
+        built.classic_name,
+        built.bucket,
+    }
+    assert [i.resource_id for i in Instance.objects.present()] == [built.instance_id]
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_call_that_fails_fails_alone_and_takes_nothing_for_gone(
+    name: str, proxy: FaultProxy, session: AwsSession
+) -> None:
+    fault, outcome = FAULTS[name]
+    account = make_account(regions=[REGION])
+    run(account, session)
+    others = dict.fromkeys([*MAIN_CALLS, *DETAIL_CALLS, *METRIC_CALLS], "ok")
+    for service, call in MAIN_CALLS:
+        plant_left_overs(account)
+        scan, outcomes = run_with(proxy, fault, service, call, account, session)
+        assert outcomes.pop((service, call)) == outcome
+        (collector,) = [c for c in COLLECTORS if (c.service, c.call) == (service, call)]
+        expected = _without(others, collector)
+        assert outcomes == expected, (name, service, call)
+        for other in COLLECTORS:
+            assert left_over(account, other).is_gone == (other is not collector)
+        # Of load balancers there are two lists: rules need both.
+        assert (collector.kind, REGION) not in scan.succeeded
+        assert len(scan.succeeded) == len({c.kind for c in COLLECTORS}) - 1
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_detail_that_fails_leaves_a_gap_and_its_thing_known(
+    name: str, proxy: FaultProxy, session: AwsSession
+) -> None:
+    fault, outcome = FAULTS[name]
+    account = make_account(regions=[REGION])
+    for service, call in [*DETAIL_CALLS, *METRIC_CALLS]:
+        scan, outcomes = run_with(proxy, fault, service, call, account, session)
+        assert outcomes.pop((service, call)) == outcome, (name, service, call)
+        assert set(outcomes.values()) == {"ok"}
+        assert len(scan.succeeded) == len({c.kind for c in COLLECTORS})
+    denied = run_with(proxy, fault, "elbv2", "DescribeTargetHealth", account, session)
+    assert denied[1]["elbv2", "DescribeLoadBalancers"] == "ok"
+    balancer = Resource.objects.get(kind=LOAD_BALANCER, spec__type="application")
+    assert balancer.spec["healthy_targets"] is None
+    assert len(balancer.spec["target_groups"]) == 1
+
+
+@pytest.mark.parametrize("collector", COLLECTORS, ids=lambda c: f"{c.service} {c.call}")
+def test_a_denied_call_names_the_action_to_allow(
+    collector: Collector, proxy: FaultProxy, session: AwsSession
+) -> None:
+    account = make_account(regions=[REGION])
+    wanted = {collector.call: collector.iam_action}
+    wanted |= {detail.call: detail.iam_action for detail in collector.details}
+    for call, action in wanted.items():
+        denied = Fault(code="AccessDenied")
+        scan, _ = run_with(proxy, denied, collector.service, call, account, session)
+        (unit,) = scan.job.units.exclude(service__in=COSTS).exclude(outcome="ok")
+        assert (unit.call, unit.missing_action) == (call, action)
+
+
+def test_what_an_organization_forbids_is_no_missing_permission(
+    proxy: FaultProxy, session: AwsSession
+) -> None:
+    message = (
+        "User: arn:aws:sts::111122223333:assumed-role/x/y is not authorized to perform: "
+        "rds:DescribeDBInstances with an explicit deny in a service control policy"
+    )
+    proxy.add(Fault(code="AccessDenied", message=message, action="DescribeDBInstances"))
+    scan, _ = run(make_account(regions=[REGION]), session)
+    unit = scan.job.units.get(call="DescribeDBInstances")
+    assert (unit.outcome, unit.missing_action) == ("denied", "")
+    assert unit.message.startswith("Your organization forbids rds:DescribeDBInstances here")
+
+
+def test_a_throttled_run_drops_no_call(
+    proxy: FaultProxy, settings: Settings, world: tuple[Simulator, FaultProxy, estate.Estate]
+) -> None:
+    settings.AWS_ATTEMPTS = 5
+    settings.AWS_READ_TIMEOUT_SECONDS = 10
+    calls = [*MAIN_CALLS, *METRIC_CALLS, *DETAIL_CALLS]
+    for service, call in calls:
+        signed_as = SIGNED_AS.get(service, service)
+        code = THROTTLING.get(service, "Throttling")
+        proxy.add(Fault(code=code, service=signed_as, action=call, times=1))
+    account = make_account(regions=[REGION])
+    with open_session(SIMULATED_KEYS) as session:
+        scan, outcomes = run(account, session)
+    assert outcomes == dict.fromkeys(calls, "ok")
+    counts = {(c.service, c.action): 0 for c in proxy.calls}
+    for seen in proxy.calls:
+        counts[seen.service, seen.action] += 1
+    for service, call in calls:
+        assert counts[SIGNED_AS.get(service, service), call] == 2, (service, call)
+    units = list(scan.job.units.exclude(service__in=COSTS))
+    assert sum(unit.throttled for unit in units) == scan.throttled() == len(calls)
+    assert sum(unit.calls for unit in units) == 2 * len(calls)
+    assert Resource.objects.present().exists()
+
+
+def run_with(
+    proxy: FaultProxy,
+    fault: Fault | None,
+    service: str,
+    call: str,
+    account: Account,
+    session: AwsSession,
+) -> tuple[Scan, dict[tuple[str, str], str]]:
+    if fault is None:
+        return run(account, session)
+    service = SIGNED_AS.get(service, service)
+    proxy.add(replace(fault, service=service, action=call))
+    try:
+        return run(account, session)
+    finally:
+        deny_costs(proxy)
+
+
+def _without(outcomes: dict[tuple[str, str], str], failed: Collector) -> dict[Any, str]:
+    """What is asked when this collector's list is unknown: no details, and of instances no
+    memory either."""
+    missing = {(failed.service, failed.call)}
+    missing |= {(failed.service, detail.call) for detail in failed.details}
+    if failed.kind == INSTANCE:
+        missing.add(("cloudwatch", "ListMetrics"))
+    return {name: outcome for name, outcome in outcomes.items() if name not in missing}
