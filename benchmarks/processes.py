@@ -32,11 +32,11 @@ class IdleCost:
 
 def measure_idle(cluster_pid: int, server_pid: int | None, seconds: float) -> IdleCost:
     pids = [cluster_pid, *([server_pid] if server_pid else [])]
-    before, busy, started = [_cpu_seconds(pid) for pid in pids], _busy_seconds(), time.monotonic()
+    before, busy, started = [cpu_seconds(pid) for pid in pids], _busy_seconds(), time.monotonic()
     time.sleep(seconds)
     elapsed = time.monotonic() - started
     shares = [
-        100 * (_cpu_seconds(pid) - then) / elapsed for pid, then in zip(pids, before, strict=True)
+        100 * (cpu_seconds(pid) - then) / elapsed for pid, then in zip(pids, before, strict=True)
     ]
     whole = 100 * (_busy_seconds() - busy) / elapsed
     cluster = family(cluster_pid)
@@ -89,7 +89,7 @@ def _kill(processes: Iterable[psutil.Process]) -> None:
             process.kill()
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     """Of the living, and of those that died since and were waited for by a living one."""
     total = 0.0
     for process in family(pid):

@@ -24,6 +24,8 @@ FIGURES = (
     Figure("start p50, ms", lambda r: r.p50_ms, aim=40),
     Figure("start p99, ms", lambda r: r.p99_ms, aim=150),
     Figure("jobs/s, enqueue included", lambda r: r.jobs_per_second),
+    Figure("jobs finished", lambda r: r.finished),
+    Figure("CPU of one job, ms", lambda r: r.cpu_ms_per_job),
     Figure("one enqueue, ms", lambda r: r.enqueue_ms),
     Figure("idle: cluster, % of a core", lambda r: r.idle.cluster_cpu),
     Figure("idle: database, % of a core", lambda r: r.idle.database_cpu),
