@@ -131,7 +131,11 @@ def start_lane(lane: Lane) -> subprocess.Popen[bytes]:
     """In a session of its own, so that a signal to our group stops it only through us."""
     command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "qcluster"]
     command += ["--lane", lane.value, "--supervisor-pid", str(os.getpid())]
-    environment: dict[str, Any] = {**os.environ, "Q_CLUSTER_NAME": lane.value}
+    environment: dict[str, Any] = {
+        "MALLOC_ARENA_MAX": "1",  # threads here wait for networks: 22 MB less in all lanes
+        **os.environ,
+        "Q_CLUSTER_NAME": lane.value,
+    }
     return subprocess.Popen(  # noqa: S603 our own command line
         command, env=environment, start_new_session=True, stdin=subprocess.DEVNULL
     )
