@@ -39,6 +39,12 @@ class Caller:
     def get(self, path: str, **query: Any) -> Answer:
         return _answer(self._client.get(f"{BASE}{path}", query))
 
+    def file(self, path: str, **query: Any) -> str:
+        """A download's text."""
+        response = self._client.get(f"{BASE}{path}", query)
+        assert response.status_code == 200, response
+        return response.getvalue().decode()
+
     def post(self, path: str, **body: Any) -> Answer:
         return self.send("POST", path, body)
 
@@ -65,4 +71,7 @@ class Caller:
 
 
 def _answer(response: Any) -> Answer:
-    return Answer(response.status_code, response.json() if response.content else None)
+    content = b"".join(response) if response.streaming else response.content
+    is_json = response.get("Content-Type", "").startswith("application/json")
+    body = json.loads(content) if content and is_json else content.decode()
+    return Answer(response.status_code, body)
