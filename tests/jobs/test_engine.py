@@ -208,6 +208,14 @@ def test_retry_revives_a_dead_letter_and_keeps_its_history() -> None:
     assert run(job).state == State.DONE
 
 
+def test_only_dead_letters_are_retried() -> None:
+    job = make_errand()
+    assert engine.claim(job)
+    assert not job.retry()
+    assert engine.finish(job, {}, 1.0)
+    assert not job.retry()
+
+
 def test_retry_of_a_job_with_an_open_twin_says_so() -> None:
     job = run(make_errand(kind="refuse", dedupe_key="same"))
     make_errand(dedupe_key="same")

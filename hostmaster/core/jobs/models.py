@@ -160,10 +160,12 @@ class DurableJob(StateMachine):
         return self._advance_and_record(guard, to, actor, reason, fields)
 
     def retry(self, *, actor: str = "") -> bool:
-        """Revive a dead letter: all attempts anew, history kept. `False`: somebody was first.
+        """Revive a dead letter: all attempts anew, history kept. `False`: it is not dead (any more).
 
         Raises `JobAlreadyOpenError` while another job for the same thing is open.
         """
+        if not self.is_dead:
+            return False
         anew = {"attempts": 0, "run_at": DatabaseNow(), "finished_at": None, "deadline_at": None}
         try:
             with transaction.atomic():
