@@ -51,6 +51,11 @@ _STORAGE_TYPES = (
     "DeepArchiveStorage",
 )
 
+KINDS_BY_PERIOD = {
+    HOUR: (INSTANCE, VOLUME, DATABASE, LOAD_BALANCER, NAT_GATEWAY),
+    DAY: (BUCKET,),
+}
+
 Dimensions = tuple[tuple[str, str], ...]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,8 +24,7 @@ from scans.aws.cloudwatch import (
 from scans.aws.collectors.rows import INSTANCE
 from scans.aws.errors import AWS_ERRORS, Outcome, UnitOutcome, classify
 from scans.aws.metrics import (
-    DAY,
-    HOUR,
+    KINDS_BY_PERIOD,
     Dimensions,
     Question,
     Reading,
@@ -130,18 +129,19 @@ class UsageStage:
         self, regions: Sequence[str], memory: dict[str, dict[str, Dimensions]]
     ) -> Iterator[Batch]:
         for region in regions:
-            for period in (HOUR, DAY):
-                asked = (q for q in self._questions(region, memory) if q.period == period)
+            for kinds in KINDS_BY_PERIOD.values():
+                asked = self._questions(region, kinds, memory.get(region, {}))
                 for questions in batches(asked, SERIES_A_CALL):
                     if not self._is_hopeless(region):
                         yield Batch(region, questions)
             self.progress.advance()
 
     def _questions(
-        self, region: str, memory: dict[str, dict[str, Dimensions]]
+        self, region: str, kinds: Sequence[str], memory: Mapping[str, Dimensions]
     ) -> Iterator[Question]:
-        dimensions = memory.get(region, {})
-        for kind in sorted({kind for kind, known_in in self.known if known_in == region}):
+        for kind in kinds:
+            if (kind, region) not in self.known:
+                continue
             things = inventory(self.account, kind).present().filter(region=region)
             last = 0
             # By primary key instead of one long cursor, which our own writes would pass through.
@@ -152,7 +152,7 @@ class UsageStage:
             ):
                 for _, resource_id, state, spec in page:
                     yield from questions_of(
-                        kind, resource_id, state, spec, dimensions.get(resource_id, ())
+                        kind, resource_id, state, spec, memory.get(resource_id, ())
                     )
                 last = page[-1][0]
 
