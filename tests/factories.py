@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from itertools import count
 from typing import Any
 
@@ -9,7 +10,17 @@ from django.contrib.auth.models import User
 
 from hostmaster.core.tenants.models import ApiToken, Membership, Role, Tenant
 from hostmaster.core.tenants.services import create_token
-from scans.models import Account, Instance, Recommendation, Resource, ScanJob
+from scans.models import (
+    Account,
+    Budget,
+    BudgetBreach,
+    CostAnomaly,
+    CostRecord,
+    Instance,
+    Recommendation,
+    Resource,
+    ScanJob,
+)
 from tests.kernel_app.models import Errand
 
 _numbers = count(1)
@@ -102,3 +113,53 @@ def make_recommendation(**overrides: Any) -> Recommendation:
         "saving_high_usd": 10,
     }
     return Recommendation.objects.create(**{**fields, **overrides})
+
+
+def make_cost(**overrides: Any) -> CostRecord:
+    """One unblended day of one service, unless told otherwise."""
+    fields = {
+        "account": overrides.get("account") or make_account(),
+        "date": date(2026, 11, 20),
+        "metric": "unblended",
+        "amount_usd": 10,
+        **({} if "region" in overrides else {"service": f"Amazon Service {next(_numbers)}"}),
+    }
+    return CostRecord.objects.create(**{**fields, **overrides})
+
+
+def make_anomaly(**overrides: Any) -> CostAnomaly:
+    fields = {
+        "account": overrides.get("account") or make_account(),
+        "date": date(2026, 11, 20),
+        "source": "ours",
+        "service": "Amazon Simple Storage Service",
+        "actual_usd": 200,
+        "expected_usd": 100,
+        "excess_usd": 100,
+        "score": 13,
+    }
+    return CostAnomaly.objects.create(**{**fields, **overrides})
+
+
+def make_budget(**overrides: Any) -> Budget:
+    """100 USD a month for all accounts of a tenant, unless told otherwise."""
+    fields = {
+        "tenant": overrides.get("tenant") or make_tenant(),
+        "name": f"budget {next(_numbers)}",
+        "limit_usd": 100,
+    }
+    return Budget.objects.create(**{**fields, **overrides})
+
+
+def make_breach(**overrides: Any) -> BudgetBreach:
+    budget = overrides.get("budget") or make_budget()
+    fields = {
+        "tenant": budget.tenant,
+        "budget": budget,
+        "kind": "actual",
+        "threshold": 50,
+        "period": date(2026, 11, 1),
+        "value_usd": 55,
+        "limit_usd": budget.limit_usd,
+    }
+    return BudgetBreach.objects.create(**{**fields, **overrides})
