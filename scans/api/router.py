@@ -5,10 +5,12 @@ from __future__ import annotations
 from ninja import Router
 
 from scans.api.accounts import router as accounts
+from scans.api.budgets import router as budgets
+from scans.api.costs import router as costs
 from scans.api.inventory import router as inventory
 from scans.api.recommendations import router as recommendations
 from scans.api.scans import router as scans
 
 router = Router()
-for part in (accounts, scans, recommendations, inventory):
+for part in (accounts, scans, recommendations, inventory, costs, budgets):
     router.add_router("", part)
