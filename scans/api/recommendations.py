@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.http import StreamingHttpResponse
 from ninja import Field, Query, Router, Schema
 from pydantic import ConfigDict
 
@@ -15,11 +16,32 @@ from hostmaster.core.web.errors import ConflictError, ErrorOut
 from hostmaster.core.web.paging import paged
 from hostmaster.core.web.scoping import CHANGED_MEANWHILE, ensure_version, own, own_or_404
 from hostmaster.core.web.tenancy import TenantRequest
+from scans.api.exports import CHUNK, DOCUMENTED, Format, export
 from scans.api.fields import EXAMPLE_ID, Input, Instant, Text, Usd, Version
 from scans.aws import findings
-from scans.models import Confidence, Recommendation, RecommendationStatus
+from scans.models import Confidence, Effort, Recommendation, RecommendationStatus
 
 router = Router(tags=["recommendations"])
+
+# Of an exported table.
+_COLUMNS = (
+    "account__name",
+    "region",
+    "rule",
+    "resource_id",
+    "resource_name",
+    "title",
+    "saving_low_usd",
+    "saving_high_usd",
+    "is_upper_bound",
+    "confidence",
+    "effort",
+    "status",
+    "action",
+    "risk",
+    "first_seen_at",
+    "last_seen_at",
+)
 
 
 class RecommendationOut(Schema):
@@ -39,6 +61,10 @@ class RecommendationOut(Schema):
     saving_low_usd: Usd
     saving_high_usd: Usd
     confidence: Confidence
+    effort: Effort = Field(description="high: engineering, such as another architecture.")
+    action: str = Field(description="What to do.")
+    risk: str = Field(description="What may go wrong.")
+    is_upper_bound: bool = Field(description='The saving is "up to": AWS tells no more.')
     evidence: dict[str, Any] = Field(description="The figures it was judged by.")
     exclusive_group: str = Field(description="Of one group only the largest saving counts.")
     first_seen_at: datetime
@@ -62,6 +88,7 @@ class RecommendationFilters(Schema):
     region: Text | None = None
     resource_id: Text | None = None
     confidence: Confidence | None = None
+    effort: Effort | None = None
     saving_high_usd__gte: Decimal | None = Field(
         None, alias="min_saving_usd", ge=0, max_digits=14, decimal_places=4
     )
@@ -99,6 +126,21 @@ def list_recommendations(
     request: TenantRequest, filters: Query[RecommendationFilters]
 ) -> QuerySet[Recommendation]:
     """Your recommendations, the largest saving first."""
+    return _wanted(request, filters)
+
+
+@router.get("/recommendations/export", response=None, openapi_extra=DOCUMENTED)
+def export_recommendations(
+    request: TenantRequest,
+    filters: Query[RecommendationFilters],
+    format: Query[Format] = "csv",
+) -> StreamingHttpResponse:
+    """All that the filters leave, as one file: CSV for a spreadsheet, or a JSON list."""
+    rows = _wanted(request, filters).values(*_COLUMNS)
+    return export(request, rows.iterator(CHUNK), _COLUMNS, name="recommendations", format=format)
+
+
+def _wanted(request: TenantRequest, filters: RecommendationFilters) -> QuerySet[Recommendation]:
     wanted = filters.model_dump(exclude_none=True, by_alias=False)
     return own(request, Recommendation).filter(**wanted).order_by("-saving_high_usd", "pk")
 

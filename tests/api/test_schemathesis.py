@@ -25,7 +25,8 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from hostmaster.core.tenants.models import Role, Tenant
-from scans.models import Account, Recommendation, ScanJob
+from scans.aws.rule_settings import set_rule
+from scans.models import Account, Recommendation, RuleSetting, ScanJob
 from tests.api.caller import BASE
 from tests.aws_simulator.fault_proxy import FaultProxy
 from tests.factories import (
@@ -55,7 +56,12 @@ LIKE_THE_DOCUMENT = [
 # It asks AWS: test_connect does that, against the simulator.
 LEFT_OUT = {"/api/v1/accounts/{account_id}/connect"}
 
-ROWS = {"account_id": Account, "scan_id": ScanJob, "recommendation_id": Recommendation}
+ROWS = {
+    "account_id": Account,
+    "scan_id": ScanJob,
+    "recommendation_id": Recommendation,
+    "setting_id": RuleSetting,
+}
 
 
 @pytest.fixture
@@ -69,6 +75,7 @@ def tenant(project_env: Project) -> Tenant:
         make_resource(account=account)
         for _ in range(3):
             make_recommendation(account=account)
+        set_rule(tenant, rule="ebs.unattached", account=account)
     return tenant
 
 
