@@ -160,7 +160,7 @@ class DurableJob(StateMachine):
         return self._advance_and_record(guard, to, actor, reason, fields)
 
     def retry(self, *, actor: str = "") -> bool:
-        """Revive a dead letter: all attempts anew, history kept. `False`: it is not dead (any more).
+        """Revive a dead letter: all attempts anew, history kept. `False`: it is not dead.
 
         Raises `JobAlreadyOpenError` while another job for the same thing is open.
         """
