@@ -21,15 +21,23 @@ from hostmaster.core.web.cells import instant, shortened, usd, usd_range
 from hostmaster.core.web.operated import Button, OperatedAdmin
 from scans.admin.cells import account_badge, account_name, simulated_badge
 from scans.admin.forms import SECRETS, AddAccountForm, EditAccountForm
+from scans.aws.costs.services import refresh_price_usd
+from scans.aws.costs.summary import cost_summary
 from scans.aws.errors import AWS_ERRORS, safe_message
 from scans.aws.services import AccountBusyError
 from scans.models import Account, AccountStatus, ScanJob, ScanKind
-from scans.services import connect_account, delete_account, request_scan
+from scans.services import (
+    connect_account,
+    delete_account,
+    request_cost_refresh,
+    request_scan,
+)
 from scans.totals import AccountTotals, totals_of
 
 CONNECT = Button("connect", "Connect")
 SCAN = Button("scan", "Scan now")
 REDISCOVER = Button("rediscover", "Rediscover")
+REFRESH_COSTS = Button("refresh-costs", f"Refresh costs (about ${refresh_price_usd()})")
 EDIT = Button("edit", "Edit", asks_first=True)
 DELETE = Button("forget", "Delete", asks_first=True)
 MOST_AT_ONCE = 10  # accounts to connect in one request: each is a question to AWS
@@ -38,7 +46,7 @@ MOST_AT_ONCE = 10  # accounts to connect in one request: each is a question to A
 @admin.register(Account)
 class AccountAdmin(OperatedAdmin):
     change_form_template = "admin/scans/account.html"
-    buttons = (SCAN, CONNECT, REDISCOVER, EDIT, DELETE)
+    buttons = (SCAN, CONNECT, REDISCOVER, REFRESH_COSTS, EDIT, DELETE)
     empty_hint = "No AWS account yet. Add one, by a role (better) or by an access key."
     list_display = [
         "label",
@@ -129,7 +137,7 @@ class AccountAdmin(OperatedAdmin):
     # The page of one account
 
     def is_offered(self, button: Button, row: Account) -> bool:
-        if button in {SCAN, REDISCOVER}:
+        if button in {SCAN, REDISCOVER, REFRESH_COSTS}:
             return row.is_usable and row.auth != "none"
         return button != CONNECT or row.auth != "none"
 
@@ -144,6 +152,7 @@ class AccountAdmin(OperatedAdmin):
                 (f"{totals.instances:,}", "instances", _list_of(row, "instance", "gone=no")),
                 (f"{totals.resources:,}", "other resources", _list_of(row, "resource", "gone=no")),
                 (usd(totals.monthly_usd), "a month at list price", ""),
+                *_spent(row),
                 (
                     f"{totals.findings:,}",
                     "open findings",
@@ -167,11 +176,19 @@ class AccountAdmin(OperatedAdmin):
             self._connect(request, rows)
         elif button in {SCAN, REDISCOVER}:
             self._request(request, rows, ScanKind.AWS if button == SCAN else ScanKind.DISCOVERY)
+        elif button == REFRESH_COSTS:
+            self._refresh_costs(request, rows.get())
         elif button == EDIT:
             return self._edit(request, rows.get())
         elif button == DELETE:
             return self._delete(request, rows.get())
         return None
+
+    def _refresh_costs(self, request: HttpRequest, account: Account) -> None:
+        by = f"user {request.user.get_username()}"
+        job = request_cost_refresh(account, requested_by=by)
+        text = format_html("Fresh costs asked for: {}.", _job_links([(account, job)]))
+        self.message_user(request, text, messages.SUCCESS)
 
     def _connect(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
         if rows.count() > MOST_AT_ONCE:
@@ -333,3 +350,18 @@ def _job_links(asked: list[tuple[Account, ScanJob]]) -> SafeString:
         '<a href="{}">{}</a>',
         ((reverse("admin:scans_scanjob_change", args=[job.pk]), account) for account, job in asked),
     )
+
+
+def _spent(account: Account) -> list[tuple[str, str, str]]:
+    """What Cost Explorer tells; nothing where it told nothing."""
+    summary = cost_summary(account)
+    if summary.month_to_date_usd is None:
+        return []
+    costs = _list_of(account, "costrecord", "metric__exact=unblended")
+    figures = [
+        (usd(summary.month_to_date_usd), "spent this month", costs),
+        (usd(summary.last_30_days_usd), "spent in 30 days", ""),
+    ]
+    if summary.forecast_usd is not None:
+        figures.insert(1, (usd(summary.forecast_usd), "forecast for this month", ""))
+    return figures
