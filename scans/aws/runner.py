@@ -19,6 +19,7 @@ from scans.aws.costs.refresh import refresh_costs
 from scans.aws.errors import AWS_ERRORS, Outcome, UnitOutcome, classify, raise_if_refused
 from scans.aws.pool import stream
 from scans.aws.prices import BUILT_IN_BOOK, PriceBook
+from scans.aws.prices.store import price_ends, regions_in_use
 from scans.aws.progress import Progress
 from scans.aws.regions import DESCRIBE_REGIONS, RegionSelection, select_regions
 from scans.aws.store import InventoryStore, is_gone
@@ -200,6 +201,7 @@ class Scan:
     def _read_costs(self) -> None:
         self.job.ensure_claimed()
         self.cost_ends = refresh_costs(self.account, self.session, self.job)
+        self.cost_ends += price_ends(regions_in_use([self.account]))
         save_units(self.job, [_report_of(end) for end in self.cost_ends])
         self.progress.advance(COSTS_STEPS)
 

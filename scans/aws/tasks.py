@@ -18,6 +18,7 @@ from scans.aws.collectors import instances
 from scans.aws.collectors.all import COLLECTORS
 from scans.aws.collectors.rows import Collector
 from scans.aws.errors import CredentialsRefusedError
+from scans.aws.prices.store import load_book
 from scans.aws.runner import RULES_STEPS, Scan
 from scans.aws.standing import account_of_number, check_identity, mark_failed, mark_scanned
 from scans.models import Account, AccountStatus, ScanJob, ScanKind, ScanState
@@ -75,7 +76,7 @@ def _fetch(job: ScanJob, collectors: Sequence[Collector]) -> Scan:
     known_as = job.account.aws_account_id if job.account else ""
     with open_session(source_of_job(job), name=str(job.pk), account_id=known_as) as session:
         account = _account_of(job, session.caller_identity())
-        scan = Scan(job, account, session, collectors)
+        scan = Scan(job, account, session, collectors, load_book(account))
         scan.run()
     if not job.advance(ScanState.ANALYZING, actor=job.lease_owner):
         raise LeaseLostError(str(LeaseLostError.__doc__))
