@@ -106,6 +106,8 @@ def figures_of(job: ScanJob) -> list[tuple[str, str]]:
         figures.append((str(summary["regions"]), "regions"))
     if summary.get("gone"):
         figures.append((f"{summary['gone']:,}", "gone since the last scan"))
+    if summary.get("throttled"):
+        figures.append((f"{summary['throttled']:,}", "times AWS asked for fewer calls"))
     found = summary.get("recommendations")
     if found:
         low, high = (Decimal(found[f"saving_{end}_usd"]) for end in ("low", "high"))

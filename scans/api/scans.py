@@ -109,7 +109,8 @@ class UnitOut(Schema):
         description="The IAM action to allow.", examples=["ec2:DescribeInstances"]
     )
     rows: int
-    calls: int
+    calls: int = Field(description="Requests, repeated ones included.")
+    throttled: int = Field(description="Requests that AWS answered with: slower.")
     duration_ms: int
 
 

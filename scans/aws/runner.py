@@ -194,7 +194,9 @@ class Scan:
         self.progress.advance()
 
     def _read_usage(self, regions: Sequence[str]) -> None:
-        usage = UsageStage(self.job, self.account, self.session, self.succeeded, self.progress)
+        usage = UsageStage(
+            self.job, self.account, self.session, self.succeeded, self.progress, self.prices
+        )
         usage.run(regions)
         self.summaries = usage.stored
 

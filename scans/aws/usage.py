@@ -21,7 +21,8 @@ from scans.aws.cloudwatch import (
     memory_dimensions,
     read_metrics,
 )
-from scans.aws.collectors.rows import INSTANCE
+from scans.aws.collectors.costs import bucket_monthly_usd
+from scans.aws.collectors.rows import BUCKET, INSTANCE
 from scans.aws.errors import AWS_ERRORS, Outcome, UnitOutcome, classify
 from scans.aws.metrics import (
     KINDS_BY_PERIOD,
@@ -33,6 +34,7 @@ from scans.aws.metrics import (
     questions_of,
 )
 from scans.aws.pool import stream
+from scans.aws.prices import BUILT_IN_BOOK, PriceBook
 from scans.aws.progress import Progress
 from scans.aws.store import BATCH, inventory
 from scans.aws.throttle import tallied
@@ -90,6 +92,7 @@ class UsageStage:
     session: AwsSession
     known: Collection[tuple[str, str]]
     progress: Progress
+    prices: PriceBook = BUILT_IN_BOOK
     reports: dict[tuple[str, str, str], UnitReport] = field(default_factory=dict)
     stored: int = 0
 
@@ -184,7 +187,20 @@ class UsageStage:
             unique_fields=["account", "region", "resource_id", "metric"],
             update_fields=_UPDATED,
         )
+        self._price_buckets(answer)
         self.stored += len(rows)
+
+    def _price_buckets(self, answer: Answer) -> None:
+        """What a bucket costs follows from its size, which S3 itself does not tell."""
+        for reading in answer.readings:
+            sizes = [size for size in reading.daily or () if size is not None]
+            if reading.kind != BUCKET or not sizes:
+                continue
+            inventory(self.account, BUCKET).filter(
+                region=answer.report.region, resource_id=reading.resource_id
+            ).update(
+                monthly_cost_usd=bucket_monthly_usd(sizes[-1], answer.report.region, self.prices)
+            )
 
 
 def _read(session: AwsSession, batch: Batch, window: Window) -> Iterator[Answer]:

@@ -82,7 +82,7 @@ def build(endpoint_url: str, region: str, *, name: str = "one") -> Estate:
         balancer_arn=arn,
         target_group=group,
         classic_name=_classic(endpoint_url, region, name, instance["InstanceId"]),
-        bucket=_bucket(endpoint_url, region, name),
+        bucket=make_bucket(endpoint_url, region, name),
     )
 
 
@@ -180,7 +180,7 @@ def _database(endpoint_url: str, region: str, name: str) -> str:
     return database
 
 
-def _bucket(endpoint_url: str, region: str, name: str) -> str:
+def make_bucket(endpoint_url: str, region: str, name: str) -> str:
     client = outside(endpoint_url, "s3", region)
     bucket = f"{name}-bucket-{region}"
     where = {"CreateBucketConfiguration": {"LocationConstraint": region}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -21,6 +22,10 @@ def simulator_process() -> Iterator[Simulator]:
 @pytest.fixture
 def aws_simulator(simulator_process: Simulator, settings: Settings) -> Simulator:
     """An empty simulator, and `AWS_ENDPOINT_URL` points to it."""
+    # A scan that was cut short leaves its threads to end after their call: not into this test.
+    for thread in threading.enumerate():
+        if thread.name.startswith("scan-"):
+            thread.join(timeout=5)
     simulator_process.reset()
     settings.AWS_ENDPOINT_URL = simulator_process.endpoint_url
     return simulator_process

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
-from botocore.config import Config
 from django.db import connection
 from django.forms.models import model_to_dict
 from django.utils import timezone
@@ -15,8 +15,17 @@ from pytest_django.fixtures import Settings
 
 from hostmaster.core.jobs import engine
 from scans.aws import clients
+from scans.aws.collectors.all import COLLECTORS
 from scans.aws.simulator import SIMULATED_ACCOUNT_ID, SIMULATED_KEYS, Simulator
-from scans.models import Account, Instance, Recommendation, Resource, ScanJob, ScanUnit
+from scans.models import (
+    Account,
+    Instance,
+    MetricSummary,
+    Recommendation,
+    Resource,
+    ScanJob,
+    ScanUnit,
+)
 from scans.services import (
     add_account,
     request_scan,
@@ -32,6 +41,8 @@ pytestmark = [
 ]
 
 TWO_REGIONS = ("eu-west-1", "us-east-1")
+SERVICES = ("ec2", "rds", "elb", "elbv2", "s3")
+METRIC_CALLS = ("GetMetricData", "ListMetrics")
 
 
 def make_simulated_account(**overrides: Any) -> Account:
@@ -63,15 +74,17 @@ def scan(account: Account) -> ScanJob:
 
 
 def outcomes(job: ScanJob) -> dict[tuple[str, str], str]:
-    return {(unit.call, unit.region): unit.outcome for unit in job.units.all()}
+    """Of all calls but those for costs, which the simulator does not know."""
+    units = job.units.exclude(service="ce")
+    return {(unit.call, unit.region): unit.outcome for unit in units}
 
 
 @pytest.fixture(autouse=True)
 def _quick(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two tries a call instead of ten: the proxy's faults do not pass."""
     settings.RETRY_DELAY = 1
-    quick = clients._SCAN.merge(Config(retries={"mode": "standard", "max_attempts": 2}))
-    monkeypatch.setattr(clients, "_SCAN", quick)
+    settings.AWS_ATTEMPTS = 2
+    monkeypatch.setattr(clients, "RETRY_MODE", "standard")
 
 
 def test_everything_that_is_there_is_stored_and_judged(aws_simulator: Simulator) -> None:
@@ -88,10 +101,17 @@ def test_everything_that_is_there_is_stored_and_judged(aws_simulator: Simulator)
     assert Instance.objects.present().count() == 6
     assert Resource.objects.present().filter(kind="ebs_volume").count() == 8
     assert Resource.objects.present().filter(kind="elastic_ip").count() == 2
-    assert job.summary["rows"] == {"ec2_instance": 6, "ebs_volume": 8, "elastic_ip": 2}
+    rows = {kind: count for kind, count in job.summary["rows"].items() if count}
+    assert rows == {"ec2_instance": 6, "ebs_volume": 8, "elastic_ip": 2}
     assert set(outcomes(job).values()) == {"ok"}
-    assert len(outcomes(job)) == len(TWO_REGIONS) * 3
-    assert (job.progress_done, job.progress_total) == (6, 6)
+    lists = {(c.call, region) for c in COLLECTORS for region in TWO_REGIONS}
+    metrics = {(call, region) for call in METRIC_CALLS for region in TWO_REGIONS}
+    assert set(outcomes(job)) == lists | metrics
+    # Lists, metrics of each region, costs, rules.
+    steps = len(COLLECTORS) * 2 + 2 + 1 + 1
+    assert (job.progress_done, job.progress_total) == (steps, steps)
+    assert MetricSummary.objects.filter(kind="ec2_instance").count() == 6 * 3
+    assert job.summary["metrics"] == 6 * 3 + 6
     assert Recommendation.objects.filter(rule="ebs.gp2_gp3").count() == 6
     assert job.summary["recommendations"]["open"] == 6
 
@@ -151,12 +171,13 @@ def test_a_denied_region_leaves_its_rows_alone_and_the_scan_completes(
     assert job.state == "COMPLETED"
     assert outcomes(job)["DescribeInstances", "eu-west-1"] == "denied"
     assert outcomes(job)["DescribeVolumes", "eu-west-1"] == "ok"
+    assert Counter(outcomes(job).values())["denied"] == 1
     denied = job.units.get(outcome="denied")
     assert denied.missing_action == "ec2:DescribeInstances"
     assert denied.error_code == "UnauthorizedOperation"
     assert list(Instance.objects.filter(region="eu-west-1").order_by("pk").values()) == untouched
     assert job.summary["is_partial"] is True
-    assert job.summary["units"] == {"ok": 5, "denied": 1}
+    assert job.summary["units"]["denied"] == 1
 
 
 def test_refused_credentials_are_tried_three_times_then_the_account_failed_and_can_be_mended(
@@ -204,7 +225,8 @@ def test_an_active_account_whose_credentials_are_refused_for_good_is_failed(
 def test_a_transient_failure_never_moves_an_active_account(fault_proxy: FaultProxy) -> None:
     account = make_simulated_account()
     scan(account)
-    fault_proxy.add(Fault(code="InternalError", service="ec2"))
+    for service in SERVICES:
+        fault_proxy.add(Fault(code="InternalError", service=service))
     job = request_scan(account, ring=False)
     for _ in range(3):
         run(job)
@@ -214,8 +236,8 @@ def test_a_transient_failure_never_moves_an_active_account(fault_proxy: FaultPro
 
 def test_a_scan_of_which_every_call_was_denied_failed(fault_proxy: FaultProxy) -> None:
     account = make_simulated_account()
-    for call in ("DescribeInstances", "DescribeVolumes", "DescribeAddresses"):
-        fault_proxy.deny(call)
+    for collector in COLLECTORS:
+        fault_proxy.deny(collector.call, service=collector.service)
     job = scan(account)
     assert job.state == "QUEUED"
     assert job.errors[0]["type"] == "NothingScannedError"
@@ -225,7 +247,8 @@ def test_a_scan_of_which_every_call_was_denied_failed(fault_proxy: FaultProxy) -
 
 def test_the_coverage_is_that_of_the_last_attempt(fault_proxy: FaultProxy) -> None:
     account = make_simulated_account()
-    fault_proxy.deny()
+    for service in SERVICES:
+        fault_proxy.deny(service=service)
     job = scan(account)
     assert "DescribeRegions" in {unit.call for unit in job.units.all()}
     fault_proxy.mend()
@@ -238,7 +261,8 @@ def test_a_chosen_region_that_is_off_is_part_of_the_coverage(aws_simulator: Simu
     job = scan(account)
     assert job.state == "COMPLETED"
     assert outcomes(job)["DescribeInstances", "me-central-1"] == "not_enabled"
-    assert job.summary["units"] == {"ok": 3, "not_enabled": 3}
+    assert job.summary["units"]["not_enabled"] == len(COLLECTORS)
+    assert set(outcomes(job).values()) == {"ok", "not_enabled"}
 
 
 def test_credentials_of_another_aws_account_are_refused(aws_simulator: Simulator) -> None:

@@ -17,8 +17,9 @@ from scans.aws.discovery import (
     scan_ec2_instances,
 )
 from scans.aws.simulator import SIMULATED_ACCOUNT_ID, SIMULATED_KEYS, Simulator
-from scans.models import Account, Instance, Resource, ScanJob
+from scans.models import Account, Instance, MetricSummary, Resource, ScanJob
 from scans.services import add_account, connect_account
+from tests.aws_simulator.estate import put_hours
 from tests.aws_simulator.fault_proxy import FaultProxy
 from tests.aws_simulator.seed import seed, terminate
 from tests.factories import make_account, make_tenant
@@ -116,6 +117,24 @@ def test_discovery_stores_instances_only_and_activates_the_account(
     assert account.status == "active"
     assert Instance.objects.present().count() == 4
     assert not Resource.objects.exists()
+
+
+def test_a_discovery_shows_usage_at_once(aws_simulator: Simulator) -> None:
+    seeded = seed(aws_simulator.endpoint_url, regions=REGIONS, instances=2)
+    (instance_id,) = seeded["eu-west-1"].instance_ids
+    put_hours(
+        aws_simulator.endpoint_url,
+        "eu-west-1",
+        "AWS/EC2",
+        "CPUUtilization",
+        {"InstanceId": instance_id},
+        [30.0] * 12,
+    )
+    account = connect_account(make_simulated_account())
+    job = run_initial_discovery(account.pk)
+    assert (job.progress_done, job.progress_total) == (6, 6)
+    cpu = MetricSummary.objects.get(resource_id=instance_id, metric="cpu_percent")
+    assert (cpu.account, cpu.average, cpu.datapoints) == (account, 30, 12)
 
 
 def test_a_discovery_somebody_else_runs_is_only_returned(aws_simulator: Simulator) -> None:

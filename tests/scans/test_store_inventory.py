@@ -34,7 +34,6 @@ def instance_row(number: int = 1, **overrides: Any) -> InstanceRow:
         "availability_zone": "eu-west-1a",
         "launched_at": LAUNCHED,
         "tags": {"team": "a"},
-        "monthly_cost_usd": Decimal("7.59"),
     }
     return InstanceRow(**{**fields, **overrides})
 
@@ -65,7 +64,7 @@ def test_an_instance_is_stored_with_all_its_columns(store: InventoryStore) -> No
     assert (stored.resource_id, stored.name, stored.state) == ("i-1", "web-1", "running")
     assert (stored.instance_type, stored.lifecycle) == ("t3.micro", "on-demand")
     assert (stored.launched_at, stored.tags) == (LAUNCHED, {"team": "a"})
-    assert (stored.monthly_cost_usd, stored.last_job) == (Decimal("7.59"), store.job)
+    assert (stored.monthly_cost_usd, stored.last_job) == (Decimal("8.322"), store.job)
 
 
 def test_a_second_look_at_the_same_changes_only_times(store: InventoryStore) -> None:

@@ -68,13 +68,13 @@ def _volume(row: ResourceRow, prices: PriceBook) -> Decimal:
         spec["volume_type"],
         row.region,
         size_gb=spec["size_gb"],
-        iops=spec["iops"],
-        throughput_mbps=spec["throughput_mbps"],
+        iops=spec.get("iops"),
+        throughput_mbps=spec.get("throughput_mbps"),
     )
 
 
 def _address(row: ResourceRow, prices: PriceBook) -> Decimal:
-    if row.spec["is_own_range"]:
+    if row.spec.get("is_own_range"):
         return ZERO
     return prices.address_hourly(row.region).usd * HOURS_PER_MONTH
 

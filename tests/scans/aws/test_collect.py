@@ -10,14 +10,17 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from scans.aws.clients import AwsSession, open_session
-from scans.aws.collectors import instances, volumes
+from scans.aws.collectors import instances, snapshots, volumes
 from scans.aws.collectors.addresses import address_row
 from scans.aws.collectors.all import COLLECTORS
-from scans.aws.collectors.instances import instance_row
+from scans.aws.collectors.costs import monthly_usd
 from scans.aws.collectors.rows import PAGE_SIZE, ResourceRow
 from scans.aws.errors import AWS_ERRORS, Outcome, classify
+from scans.aws.prices import BUILT_IN_BOOK
 from scans.aws.regions import DEFAULT_REGIONS, enabled_regions, select_regions
+from scans.aws.runner import Page, Unit, UnitEnd, look
 from scans.aws.simulator import SIMULATED_KEYS, Simulator, seed_demo
+from tests.aws_simulator import estate
 from tests.aws_simulator.fault_proxy import FaultProxy
 from tests.aws_simulator.seed import FOUR_REGIONS, seed, terminate
 
@@ -30,6 +33,15 @@ def collect_all(session: AwsSession, regions: tuple[str, ...] = FOUR_REGIONS) ->
         for page in collector.collect(session.client(collector.service, region), region)
         for row in page
     ]
+
+
+def look_at_all(region: str) -> tuple[list[UnitEnd], list[ResourceRow]]:
+    """Every collector in one region, as a scan looks."""
+    with open_session(SIMULATED_KEYS) as session:
+        session.caller_identity()
+        items = [item for c in COLLECTORS for item in look(session, Unit(c, region))]
+    rows = [row for item in items if isinstance(item, Page) for row in item.rows]
+    return [item for item in items if isinstance(item, UnitEnd)], rows
 
 
 @pytest.mark.services
@@ -48,6 +60,79 @@ def test_counts_equal_what_was_put_there(aws_simulator: Simulator) -> None:
     assert {row.resource_id for row in rows if row.state == "terminated"} == set(
         seeded["us-east-1"].instance_ids[:10]
     )
+
+
+@pytest.mark.services
+def test_one_of_each_thing_comes_back_with_what_rules_ask(aws_simulator: Simulator) -> None:
+    built = estate.build(aws_simulator.endpoint_url, "eu-west-1")
+    ends, rows = look_at_all("eu-west-1")
+    assert {end.outcome.outcome for end in ends} == {Outcome.OK}
+    found = {row.resource_id: row for row in rows}
+    snapshot = found[built.snapshot_id]
+    assert snapshot.spec["volume_id"] == built.volume_id
+    assert (snapshot.spec["size_gb"], snapshot.spec["storage_tier"]) == (50, "standard")
+    assert found[built.image_id].spec["snapshot_ids"] == [built.image_snapshot_id]
+    database = found[built.database_id]
+    assert database.tags == {"team": "shop"}
+    expected = {"instance_class": "db.m5.large", "engine": "postgres", "multi_az": True}
+    assert database.spec.items() >= expected.items()
+    assert found[built.database_snapshot_id].spec["database_id"] == built.database_id
+    assert found[built.database_snapshot_id].spec["snapshot_type"] == "manual"
+    gateway = found[built.nat_gateway_id]
+    assert gateway.spec["connectivity_type"] == "public"
+    assert len(gateway.spec["allocation_ids"]) == 1
+    balancer, classic = found[built.balancer_arn], found[built.classic_name]
+    assert balancer.spec.items() >= {"type": "application", "healthy_targets": 1}.items()
+    assert balancer.spec["target_groups"] == [built.target_group]
+    assert classic.spec.items() >= {"type": "classic", "healthy_targets": 1}.items()
+    assert balancer.tags == classic.tags == {"team": "shop"}
+    bucket = found[built.bucket]
+    assert (bucket.region, bucket.spec["lifecycle_rules"]) == ("eu-west-1", 0)
+    assert (bucket.spec["incomplete_uploads"], bucket.spec["aborts_uploads"]) == (1, False)
+
+
+@pytest.mark.services
+def test_what_others_made_public_is_not_ours(aws_simulator: Simulator) -> None:
+    client = estate.outside(aws_simulator.endpoint_url, "ec2", "eu-west-1")
+    volume = client.create_volume(AvailabilityZone="eu-west-1a", Size=1)
+    client.create_snapshot(VolumeId=volume["VolumeId"])
+    with open_session(SIMULATED_KEYS) as session:
+        session.account_id = "999999999999"
+        (page, end) = look(session, Unit(snapshots.COLLECTOR, "eu-west-1"))
+    assert isinstance(page, Page)
+    assert isinstance(end, UnitEnd)
+    assert (list(page.rows), end.report.rows) == ([], 0)
+
+
+@pytest.mark.services
+def test_buckets_are_listed_by_their_own_region_only(aws_simulator: Simulator) -> None:
+    for region in ("eu-west-1", "us-east-1"):
+        estate.make_bucket(aws_simulator.endpoint_url, region, "one")
+    for region in ("eu-west-1", "us-east-1"):
+        _, rows = look_at_all(region)
+        assert [r.resource_id for r in rows if r.kind == "s3_bucket"] == [f"one-bucket-{region}"]
+
+
+@pytest.mark.services
+def test_lifecycle_and_tags_of_a_bucket(aws_simulator: Simulator) -> None:
+    name = estate.make_bucket(aws_simulator.endpoint_url, "eu-west-1", "one")
+    client = estate.outside(aws_simulator.endpoint_url, "s3", "eu-west-1")
+    aborting = {"DaysAfterInitiation": 7}
+    rules = [
+        {
+            "ID": "a",
+            "Status": "Enabled",
+            "Filter": {},
+            "AbortIncompleteMultipartUpload": aborting,
+        },
+        {"ID": "b", "Status": "Disabled", "Filter": {}, "Expiration": {"Days": 9}},
+    ]
+    client.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": rules})
+    client.put_bucket_tagging(Bucket=name, Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
+    _, rows = look_at_all("eu-west-1")
+    (bucket,) = [row for row in rows if row.kind == "s3_bucket"]
+    assert (bucket.spec["lifecycle_rules"], bucket.spec["aborts_uploads"]) == (1, True)
+    assert bucket.tags == {"a": "b"}
 
 
 @pytest.mark.services
@@ -122,9 +207,16 @@ def test_throttled_calls_are_repeated_and_slow_us_down(fault_proxy: FaultProxy) 
     assert rate < 9
 
 
-@pytest.mark.parametrize("collector", COLLECTORS, ids=lambda collector: str(collector.call))
+@pytest.mark.parametrize("collector", COLLECTORS, ids=lambda c: f"{c.service} {c.call}")
 def test_every_collector_says_which_permission_it_needs(collector: Any) -> None:
-    assert collector.iam_action == f"{collector.service}:{collector.call}"
+    named_otherwise = {
+        "s3": "s3:ListAllMyBuckets",
+        "elb": "elasticloadbalancing:DescribeLoadBalancers",
+        "elbv2": "elasticloadbalancing:DescribeLoadBalancers",
+    }
+    by_name = f"{collector.service}:{collector.call}"
+    assert collector.iam_action == named_otherwise.get(collector.service, by_name)
+    assert len(set(collector.iam_actions)) == 1 + len(collector.details)
 
 
 def test_pages_are_asked_for_one_by_one_and_handed_on_at_once() -> None:
@@ -151,24 +243,12 @@ def test_pages_are_asked_for_one_by_one_and_handed_on_at_once() -> None:
     assert "NextToken=page-2" in asked[2]
 
 
-def test_cost_of_an_instance_is_known_or_said_to_be_unknown() -> None:
-    def cost(**described: Any) -> Decimal | None:
-        described = {"InstanceId": "i-1", "InstanceType": "t3.micro", **described}
-        return instance_row(described, "us-east-1").monthly_cost_usd
-
-    running = {"State": {"Name": "running"}}
-    assert cost(**running) == Decimal("7.592")
-    assert cost(State={"Name": "stopped"}) == 0
-    assert cost(**running, InstanceLifecycle="spot") is None
-    assert cost(**running, PlatformDetails="Windows") is None
-    assert cost(**{**running, "InstanceType": "p5.48xlarge"}) is None
-
-
 def test_address_behind_a_network_interface_is_in_use_and_an_own_range_is_free() -> None:
     nat = {"AllocationId": "eipalloc-1", "PublicIp": "203.0.113.1", "NetworkInterfaceId": "eni-1"}
     own = {"AllocationId": "eipalloc-2", "PublicIp": "203.0.113.2", "PublicIpv4Pool": "ipv4pool-1"}
     assert address_row(nat, "us-east-1").state == "associated"
-    assert address_row(own, "us-east-1").monthly_cost_usd == 0
+    assert monthly_usd(address_row(nat, "us-east-1"), BUILT_IN_BOOK) == Decimal("3.65")
+    assert monthly_usd(address_row(own, "us-east-1"), BUILT_IN_BOOK) == 0
 
 
 def _volumes_page(volume_id: str, next_token: str) -> AWSResponse:
