@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from scans.admin import accounts, costs, inventory, jobs, recommendations
+from scans.admin import accounts, costs, inventory, jobs, recommendations, rule_settings
 
-__all__ = ["accounts", "costs", "inventory", "jobs", "recommendations"]
+__all__ = ["accounts", "costs", "inventory", "jobs", "recommendations", "rule_settings"]

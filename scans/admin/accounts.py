@@ -21,6 +21,7 @@ from hostmaster.core.web.cells import instant, shortened, usd, usd_range
 from hostmaster.core.web.operated import Button, OperatedAdmin
 from scans.admin.cells import account_badge, account_name, simulated_badge
 from scans.admin.forms import SECRETS, AddAccountForm, EditAccountForm
+from scans.admin.rules import rules_of
 from scans.aws.costs.services import refresh_price_usd
 from scans.aws.costs.summary import cost_summary
 from scans.aws.errors import AWS_ERRORS, safe_message
@@ -165,6 +166,7 @@ class AccountAdmin(OperatedAdmin):
                 ),
             ],
             "scans_url": _list_of(row, "scanjob"),
+            **_rules(row),
         }
 
     # Verbs
@@ -365,3 +367,16 @@ def _spent(account: Account) -> list[tuple[str, str, str]]:
     if summary.forecast_usd is not None:
         figures.insert(1, (usd(summary.forecast_usd), "forecast for this month", ""))
     return figures
+
+
+def _rules(account: Account) -> dict[str, Any]:
+    """What each rule came to in the last full scan, and why where it found nothing."""
+    scan = (
+        ScanJob.objects.filter(account=account, kind=ScanKind.AWS, state=ScanJob.State.COMPLETED)
+        .order_by("-finished_at")
+        .first()
+    )
+    if scan is None:
+        return {"rules": []}
+    address = reverse("admin:scans_scanjob_change", args=[scan.pk])
+    return {"rules": rules_of(scan.summary), "rules_of_scan": address}

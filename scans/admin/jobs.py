@@ -14,6 +14,7 @@ from hostmaster.core.jobs.admin import DurableJobAdmin, StateFilter
 from hostmaster.core.web.cells import NOTHING, instant, shortened, usd_range
 from scans.admin.cells import KINDS, account_link, account_name
 from scans.admin.coverage import coverage_badge, coverage_of
+from scans.admin.rules import rules_of
 from scans.models import ScanJob, ScanKind
 
 
@@ -90,6 +91,7 @@ class ScanJobAdmin(DurableJobAdmin):
             **super().page_context(request, row),
             "figures": figures_of(row),
             "coverage": coverage_of(row) if is_aws else None,
+            "rules": rules_of(row.summary),
             "account": row.account,
             "finished": instant(row.finished_at),
         }

@@ -16,7 +16,7 @@ from django.utils.safestring import SafeString
 
 from hostmaster.core.health.admin import CappedPaginator
 from hostmaster.core.state import InvalidTransitionError
-from hostmaster.core.web.cells import NOTHING, Tone, badge, facts, instant, usd_range
+from hostmaster.core.web.cells import NOTHING, Tone, badge, facts, instant, usd, usd_range
 from hostmaster.core.web.operated import Button, OperatedAdmin
 from scans.admin.cells import account_link, account_name
 from scans.admin.forms import DismissForm, SnoozeForm
@@ -53,7 +53,7 @@ class RecommendationAdmin(OperatedAdmin):
         "status_badge",
         "confidence",
     ]
-    list_filter = ["status", "rule", "confidence", "tenant"]
+    list_filter = ["status", "rule", "confidence", "effort", "tenant"]
     list_select_related = ["account"]
     list_per_page = 50
     search_fields = ["title", "resource_id__startswith", "account__name", "region__startswith"]
@@ -72,7 +72,7 @@ class RecommendationAdmin(OperatedAdmin):
     fields = [
         ("of_account", "region"),
         ("resource_id", "rule"),
-        ("saving_usd", "confidence"),
+        ("saving_usd", "confidence", "effort"),
         ("first_seen", "last_seen"),
         "decided",
     ]
@@ -89,6 +89,8 @@ class RecommendationAdmin(OperatedAdmin):
 
     @admin.display(description="saves a month", ordering="saving_high_usd")
     def saving_usd(self, found: Recommendation) -> str:
+        if found.is_upper_bound:
+            return f"up to {usd(found.saving_high_usd)}"
         return usd_range(found.saving_low_usd, found.saving_high_usd)
 
     @admin.display(description="status", ordering="status")
