@@ -1,9 +1,12 @@
-"""Answers that arrive in part: botocore takes half an answer for a whole one with less in it."""
+"""How we read what AWS answers: half an answer is none, and instants are UTC, read fast."""
 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
+
+from botocore.utils import parse_timestamp
 
 from scans.aws.errors import UnreadableAnswerError
 
@@ -46,3 +49,15 @@ def _is_half(http: Any, parsed: dict[str, Any]) -> bool:
     except ValueError:
         return True
     return False
+
+
+def instant(value: Any) -> datetime:
+    """botocore's `timestamp_parser`. Its own turns each into this machine's zone, which took two
+    thirds of the 1.1 s of reading a call's 88,000 metric values."""
+    if isinstance(value, int | float):
+        return datetime.fromtimestamp(value, UTC)
+    try:
+        found = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        found = parse_timestamp(value)
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)

@@ -184,6 +184,8 @@ def open_session(
 def _boto_session(credentials: RenewableCredentials | None, region: str) -> boto3.Session:
     """A session of these credentials, or of whoever the shell is logged in as."""
     core = botocore.session.get_session()
+    parsers = core.get_component("response_parser_factory")
+    parsers.set_parser_defaults(timestamp_parser=answers.instant)
     if credentials is not None:
         given = CredentialResolver([credentials.as_provider()])
         core.register_component("credential_provider", given)
