@@ -34,6 +34,7 @@ def test_each_kind_of_scan_has_its_deadline() -> None:
     assert deadlines == {
         "discovery": timedelta(minutes=10),
         "aws": timedelta(minutes=30),
+        "cost": timedelta(minutes=10),
         "url": timedelta(seconds=40),
     }
 
