@@ -26,6 +26,7 @@ from scans.aws.collectors.rows import (
     SNAPSHOT,
     VOLUME,
 )
+from scans.aws.rules.tally import undecided
 from scans.models import (
     Account,
     Instance,
@@ -155,6 +156,8 @@ def print_summary(job: ScanJob, console: Console) -> None:
     # Below the table, whose cells would break the names that people copy.
     for line in unseen(list(job.units.all())):
         console.print(f"Not seen: {line}", markup=False)
+    for line in undecided(job.summary.get("rules") or {}):
+        console.print(f"Cannot judge: {line}", markup=False)
 
 
 def failure(job: ScanJob) -> str:

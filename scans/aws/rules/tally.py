@@ -11,6 +11,7 @@ from scans.aws.rules.all import Choice, Said
 from scans.aws.rules.finding import Finding, Unknown
 
 REASONS_KEPT = 10
+REASONS_SAID = 2
 SWITCHED_OFF = "Switched off by the account's settings."
 
 
@@ -84,6 +85,16 @@ class Tally:
 
 
 OPTIONAL = "Off unless a setting turns it on."
+
+
+def undecided(rules: Mapping[str, Any]) -> list[str]:
+    """One line for each rule of a stored summary that could not judge everything."""
+    return [
+        f"{told['title']}: {told['unknown']:,} of {told['looked_at']:,}. "
+        + " ".join(why["reason"] for why in told["reasons"][:REASONS_SAID])
+        for told in rules.values()
+        if told.get("unknown")
+    ]
 
 
 def in_words(rule: Mapping[str, Any]) -> str:

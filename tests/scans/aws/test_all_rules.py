@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scans.aws.prices import BUILT_IN_BOOK
 from scans.aws.rules.all import ALL_RULES, Said, by_default, judge_item
 from scans.aws.rules.finding import Context, Finding, Rule, Unknown, label, plain
-from scans.aws.rules.tally import Tally, in_words
+from scans.aws.rules.tally import Tally, in_words, undecided
 from tests.scans.aws.rule_items import (
     NOW,
     FakeInstance,
@@ -149,6 +149,9 @@ def test_the_tally_says_why_there_is_nothing() -> None:
     assert in_words(rules["ebs.gp2_gp3"]) == (
         "Looked at 2, found nothing. 1 more are covered by better findings."
     )
+    assert undecided(rules) == [
+        "Volume without traffic: 1 of 2. CloudWatch has no datapoints of volume operations."
+    ]
     assert in_words(rules["eip.unassociated"]) == (
         "Not looked in eu-west-1: ec2 DescribeAddresses: denied."
     )
