@@ -16,10 +16,15 @@ from django.test import Client
 
 from hostmaster.api import api
 from hostmaster.core.tenants.models import Role, Tenant
+from scans.aws.rule_settings import set_rule
 from scans.models import Account
-from tests.api.caller import BASE, Caller
+from tests.api.caller import BASE, Answer, Caller
 from tests.factories import (
     make_account,
+    make_anomaly,
+    make_breach,
+    make_budget,
+    make_cost,
     make_instance,
     make_recommendation,
     make_resource,
@@ -47,6 +52,11 @@ class Owner:
             account=self.account, state="FAILED", requested_by=SECRET_NAME, summary={"a": 1}
         )
         self.recommendation = make_recommendation(account=self.account, title=SECRET_NAME)
+        self.rule_setting = set_rule(self.tenant, rule="nat.idle", account=self.account)
+        self.budget = make_budget(tenant=self.tenant, name=SECRET_NAME)
+        make_breach(budget=self.budget)
+        make_cost(account=self.account, service=SECRET_NAME)
+        make_anomaly(account=self.account, service=SECRET_NAME)
         make_instance(account=self.account, name=SECRET_NAME)
         make_resource(account=self.account, name=SECRET_NAME)
 
@@ -56,14 +66,26 @@ ID_OF: dict[str, Callable[[Owner], UUID]] = {
     "account_id": lambda owner: owner.account.pk,
     "scan_id": lambda owner: owner.scan.pk,
     "recommendation_id": lambda owner: owner.recommendation.pk,
+    "budget_id": lambda owner: owner.budget.pk,
+    "setting_id": lambda owner: owner.rule_setting.pk,
 }
 # Bodies that name a row, by the field that does; `None`: these name none.
 ROW_IN_BODY: dict[tuple[str, str], Callable[[Owner], dict[str, Any]] | None] = {
     ("post", "/api/v1/accounts"): None,
     ("post", "/api/v1/scans"): lambda owner: {"kind": "aws", "account": str(owner.account.pk)},
+    ("post", "/api/v1/budgets"): lambda owner: {
+        "name": "a",
+        "limit_usd": "1.00",
+        "account": str(owner.account.pk),
+    },
+    ("put", "/api/v1/rule-settings"): lambda owner: {
+        "rule": "nat.idle",
+        "account": str(owner.account.pk),
+    },
 }
-# Reading without an id: lists, whose items are one's own, and what is about the caller alone.
-ABOUT_THE_CALLER = {"/api/v1/whoami"}
+# Reading without an id: lists, whose items are one's own, and what is about the caller alone or the
+# same for all.
+ABOUT_THE_CALLER = {"/api/v1/whoami", "/api/v1/rules"}
 
 OPERATIONS = [
     (method, path, operation)
@@ -139,9 +161,8 @@ def test_without_an_id_nothing_of_a_stranger_is_read_or_named(
         assert answer.status == 200
         assert SECRET_NAME not in json.dumps(answer.body)
         if path not in ABOUT_THE_CALLER:
-            assert answer.body["items"] == [], f"{path}: not a list? add it to ABOUT_THE_CALLER"
             mine = Caller(owner.tenant).get(path.removeprefix(BASE))
-            assert mine.body["items"], f"{path}: let Owner have a row of this"
+            assert_only_the_owner_sees(answer, mine, path)
         return
     assert (method, path) in ROW_IN_BODY, f"{method} {path}: add it to ROW_IN_BODY"
     body_naming_a_row = ROW_IN_BODY[method, path]
@@ -160,10 +181,24 @@ def test_without_an_id_nothing_of_a_stranger_is_read_or_named(
     ],
 )
 def test_a_filter_by_a_strangers_id_finds_nothing(path: str, name: str, owner: Owner) -> None:
-    known = {"account": owner.account.pk}
+    known = {"account": owner.account.pk, "budget": owner.budget.pk}
     assert name in known, f"{path}: say here which row {name} means"
-    assert Caller().items(path.removeprefix(BASE), **{name: known[name]}) == []
-    assert Caller(owner.tenant).items(path.removeprefix(BASE), **{name: known[name]})
+    theirs, mine = (
+        caller.get(path.removeprefix(BASE), **{name: known[name]})
+        for caller in (Caller(), Caller(owner.tenant))
+    )
+    assert_only_the_owner_sees(theirs, mine, path)
+
+
+def assert_only_the_owner_sees(theirs: Answer, mine: Answer, path: str) -> None:
+    """A list is empty for a stranger; whatever else it is, the owner's name is in his alone."""
+    assert (theirs.status, mine.status) == (200, 200)
+    assert SECRET_NAME not in json.dumps(theirs.body)
+    if isinstance(theirs.body, dict) and "items" in theirs.body:
+        assert theirs.body["items"] == []
+        assert mine.body["items"], f"{path}: let Owner have a row of this"
+    else:
+        assert SECRET_NAME in json.dumps(mine.body), f"{path}: let Owner have a row of this"
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=named)
