@@ -104,13 +104,17 @@ class AddAccountForm(EditAccountForm):
             return None
 
 
-class DismissForm(forms.Form):
-    reason = forms.CharField(
+def _reason() -> forms.CharField:
+    return forms.CharField(
         required=False,
         max_length=2000,
         widget=forms.Textarea({"rows": 3, "class": "vLargeTextField"}),
         help_text="Whoever wonders later will read it.",
     )
+
+
+class DismissForm(forms.Form):
+    reason = _reason()
 
 
 class SnoozeForm(forms.Form):
@@ -121,6 +125,7 @@ class SnoozeForm(forms.Form):
         initial=30,
         help_text="The first scan after that which still finds it opens it again.",
     )
+    reason = _reason()
 
     def until(self) -> Any:
         return timezone.now() + timedelta(days=self.cleaned_data["days"])

@@ -108,14 +108,18 @@ class RecommendationAdmin(OperatedAdmin):
 
     @admin.display(description="decision")
     def decided(self, found: Recommendation) -> SafeString | str:
-        if found.status == RecommendationStatus.SNOOZED:
-            return format_html("Snoozed; may come back {}", instant(found.snoozed_until))
-        if found.status != RecommendationStatus.DISMISSED:
+        word = {
+            RecommendationStatus.SNOOZED: "Snoozed",
+            RecommendationStatus.DISMISSED: "Dismissed",
+        }.get(RecommendationStatus(found.status))
+        if word is None:
             return NOTHING
         when, by = instant(found.dismissed_at), found.dismissed_by or "somebody"
-        return format_html(
-            "Dismissed {} by {}: {}", when, by, found.dismissed_reason or "no reason given"
-        )
+        why = found.dismissed_reason or "no reason given"
+        decision = format_html("{} {} by {}: {}", word, when, by, why)
+        if found.snoozed_until is None:
+            return decision
+        return format_html("{}. May come back {}", decision, instant(found.snoozed_until))
 
     # The page of one finding
 
@@ -145,9 +149,12 @@ class RecommendationAdmin(OperatedAdmin):
         if not (is_answer and form.is_valid()):
             return self._ask(request, button, rows, form)
         if isinstance(form, SnoozeForm):
-            until = form.until()
+            until, reason = form.until(), form.cleaned_data["reason"]
             self._decide(
-                request, rows, "snoozed", lambda row: findings.snooze(row, until=until, by=by)
+                request,
+                rows,
+                "snoozed",
+                lambda row: findings.snooze(row, until=until, by=by, reason=reason),
             )
         else:
             reason = form.cleaned_data["reason"]

@@ -70,7 +70,7 @@ class RecommendationOut(Schema):
     first_seen_at: datetime
     last_seen_at: datetime
     resolved_at: datetime | None
-    dismissed_at: datetime | None
+    dismissed_at: datetime | None = Field(description="Or snoozed; so are the next two.")
     dismissed_by: str
     dismissed_reason: str
     snoozed_until: datetime | None
@@ -112,6 +112,7 @@ class SnoozeIn(Input):
 
     version: Version
     until: Instant = Field(description="To come, with its time zone.")
+    reason: str = Field("", max_length=2000)
 
 
 class ReopenIn(Input):
@@ -168,7 +169,9 @@ def dismiss(request: TenantRequest, recommendation_id: UUID, body: DismissIn) ->
 def snooze(request: TenantRequest, recommendation_id: UUID, body: SnoozeIn) -> Recommendation:
     """Not now: the first scan after `until` that still finds it opens it again."""
     found = _read_at(request, recommendation_id, body.version)
-    return _kept(found, findings.snooze(found, until=body.until, by=request.actor))
+    return _kept(
+        found, findings.snooze(found, until=body.until, by=request.actor, reason=body.reason)
+    )
 
 
 @router.post(

@@ -42,14 +42,17 @@ def dismiss(recommendation: Recommendation, *, by: str, reason: str = "") -> boo
     )
 
 
-def snooze(recommendation: Recommendation, *, until: datetime, by: str) -> bool:
+def snooze(recommendation: Recommendation, *, until: datetime, by: str, reason: str = "") -> bool:
     """Not now: the first scan after `until` that still finds it opens it again.
 
     Raises `ValidationError` for an instant in the past, else as `dismiss`.
     """
     if until <= timezone.now():
         raise ValidationError({"until": "Snooze until an instant to come."})
-    return _decide(recommendation, RecommendationStatus.SNOOZED, snoozed_until=until, by=by)
+    decision = {"dismissed_at": timezone.now(), "dismissed_by": by, "dismissed_reason": reason}
+    return _decide(
+        recommendation, RecommendationStatus.SNOOZED, **decision, snoozed_until=until, by=by
+    )
 
 
 def reopen(recommendation: Recommendation, *, by: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import repeat
+from typing import Any
 from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
@@ -24,6 +25,13 @@ from scans.models import Account, InventoryItem, Recommendation, RecommendationS
 
 _OPEN, _SNOOZED = RecommendationStatus.OPEN, RecommendationStatus.SNOOZED
 _DISMISSED, _RESOLVED = RecommendationStatus.DISMISSED, RecommendationStatus.RESOLVED
+# A snooze is over, whether its time came or its finding went.
+_NO_DECISION: dict[str, Any] = {
+    "snoozed_until": None,
+    "dismissed_at": None,
+    "dismissed_by": "",
+    "dismissed_reason": "",
+}
 # What a rescan may say anew. The status is a person's, or moved below.
 _UPDATED = [
     "title",
@@ -51,7 +59,6 @@ class PageVerdicts:
     findings: list[Finding] = field(default_factory=list)
     unjudged: set[tuple[str, str]] = field(default_factory=set)
 
-    @property
     def standing(self) -> set[tuple[str, str]]:
         return self.unjudged | {(found.rule, found.resource_id) for found in self.findings}
 
@@ -116,7 +123,8 @@ class Judging:
         known = self._known_of(region, ids, choices)
         verdicts = self._verdicts(page, contexts, choices, known)
         _store(self.account, self.job, verdicts.findings, {i.resource_id: i.name for i in page})
-        over = [pk for pair, (pk, _) in known.items() if pair not in verdicts.standing]
+        standing = verdicts.standing()
+        over = [pk for pair, (pk, _) in known.items() if pair not in standing]
         self.resolved += _resolve(Recommendation.objects.filter(pk__in=over))
 
     def _verdicts(
@@ -129,13 +137,15 @@ class Judging:
         verdicts, claimed = PageVerdicts(), self._claimed_by_stopped(page)
         broken = [choice.rule.id for choice in choices if choice.problem]
         running = [choice for choice in choices if choice.runs]
-        dismissed = {pair for pair, (_, status) in known.items() if status == _DISMISSED}
+        dismissed: dict[str, set[str]] = {}
+        for (rule, resource_id), (_, status) in known.items():
+            if status == _DISMISSED:
+                dismissed.setdefault(resource_id, set()).add(rule)
         for item, context in zip(page, contexts, strict=True):
             verdicts.unjudged.update((rule, item.resource_id) for rule in broken)
-            refused = {rule for rule, of in dismissed if of == item.resource_id}
-            for said in judge_item(
-                item, running, context, refused, is_claimed=item.resource_id in claimed
-            ):
+            refused = dismissed.get(item.resource_id, ())
+            is_claimed = item.resource_id in claimed
+            for said in judge_item(item, running, context, refused, is_claimed=is_claimed):
                 self.tally.add(said)
                 if isinstance(said.verdict, Unknown):
                     verdicts.unjudged.add((said.rule.id, item.resource_id))
@@ -209,7 +219,7 @@ def _store(account: Account, job: ScanJob, findings: list[Finding], names: dict[
     found_again.filter(is_back | is_awake).update(
         status=_OPEN,
         resolved_at=None,
-        snoozed_until=None,
+        **_NO_DECISION,
         version=F("version") + 1,
         updated_at=now,
     )
@@ -250,7 +260,7 @@ def _resolve(over: QuerySet[Recommendation]) -> int:
     return over.filter(status__in=[_OPEN, _SNOOZED]).update(
         status=_RESOLVED,
         resolved_at=now,
-        snoozed_until=None,
+        **_NO_DECISION,
         version=F("version") + 1,
         updated_at=now,
     )

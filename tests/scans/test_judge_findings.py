@@ -104,9 +104,10 @@ def test_nothing_changes_where_this_scan_saw_nothing(account: Account) -> None:
 def test_a_dismissed_finding_stays_dismissed_found_or_not(account: Account) -> None:
     volume = make_gp2(account)
     judge(account)
-    Recommendation.objects.get().advance("dismissed", dismissed_by="alice")
+    assert findings.dismiss(Recommendation.objects.get(), by="alice", reason="Wanted so.")
     judge(account)
-    assert Recommendation.objects.get().status == "dismissed"
+    kept = Recommendation.objects.get()
+    assert (kept.status, kept.dismissed_reason) == ("dismissed", "Wanted so.")
     Resource.objects.filter(pk=volume.pk).update(gone_at=timezone.now())
     judge(account)
     assert Recommendation.objects.get().status == "dismissed"
@@ -116,13 +117,17 @@ def test_a_snoozed_finding_sleeps_until_its_time(account: Account) -> None:
     make_gp2(account)
     judge(account)
     until = timezone.now() + timedelta(days=1)
-    Recommendation.objects.get().advance("snoozed", snoozed_until=until)
+    found = Recommendation.objects.get()
+    assert findings.snooze(found, until=until, by="alice", reason="After the sale.")
     judge(account)
-    assert Recommendation.objects.get().status == "snoozed"
+    asleep = Recommendation.objects.get()
+    assert (asleep.status, asleep.snoozed_until) == ("snoozed", until)
+    assert (asleep.dismissed_by, asleep.dismissed_reason) == ("alice", "After the sale.")
     Recommendation.objects.update(snoozed_until=timezone.now())
     judge(account)
     awake = Recommendation.objects.get()
     assert (awake.status, awake.snoozed_until) == ("open", None)
+    assert (awake.dismissed_at, awake.dismissed_by, awake.dismissed_reason) == (None, "", "")
 
 
 def test_another_accounts_volumes_are_not_judged(account: Account) -> None:

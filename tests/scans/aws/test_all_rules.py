@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -174,3 +175,12 @@ def test_a_finding_elsewhere_that_saves_the_whole_price_leaves_none_here() -> No
     (claimed,) = judge_item(volume, choices, context, is_claimed=True)
     assert claimed == replace(free, is_superseded=True)
     assert isinstance(free, Said)
+
+
+@pytest.mark.parametrize("rule", ALL_RULES, ids=lambda rule: rule.id)
+def test_the_page_on_rules_names_each_with_its_parameters(rule: Rule) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "rules.md").read_text()
+    (line,) = [line for line in page.splitlines() if line.startswith(f"| `{rule.id}` |")]
+    for name, value in rule.defaults.items():
+        assert f"`{name}`" in line
+        assert name == "min_coverage" or f"`{name}` {value}" in line
