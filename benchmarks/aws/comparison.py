@@ -1,0 +1,144 @@
+"""A scan of one account by hostmaster, by boto3 in sequence, by Cloud Custodian, in one run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+import django
+
+from benchmarks.aws import custodian
+from benchmarks.aws.contestants import (
+    Endpoint,
+    Result,
+    measure_custodian,
+    measure_ours,
+    measure_sequential,
+    replaying,
+)
+from benchmarks.aws.measure import ContestantError
+from benchmarks.databases import Server, ServerMissingError, server
+from benchmarks.machine import describe_machine, load
+
+KINDS = ("sqlite", "postgresql")
+COPIES = 10
+
+
+def main() -> int:
+    options = parse(sys.argv[1:])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is stopped
+    os.environ |= {"DJANGO_SETTINGS_MODULE": "hostmaster.settings", "DOTENV_PATH": os.devnull}
+    os.environ |= {"ENV": "development", "DEBUG": "true"}  # of this process: the simulator's start
+    django.setup()
+    started, load_before = time.monotonic(), load()
+    try:
+        with tempfile.TemporaryDirectory(prefix="hostmaster-benchmark.") as folder:
+            report = run(options, Path(folder))
+    except (ContestantError, ServerMissingError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    minutes = (time.monotonic() - started) / 60
+    print(f"load before {load_before}, after {load()}; {minutes:.1f} minutes in all")
+    if options.json:
+        report |= {"load_before": load_before, "load_after": load(), "minutes": minutes}
+        options.json.write_text(json.dumps(report, indent=2) + "\n")
+    return 0
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="benchmarks/aws_scan.py",
+        description="Wall, CPU and memory of one scan beside boto3 and Cloud Custodian.",
+    )
+    parser.add_argument("--database", choices=[*KINDS, "both"], default="both")
+    parser.add_argument("--runs", type=int, default=3, help="measured of each; medians are shown")
+    parser.add_argument("--delay-ms", type=float, default=120, help="added to each call")
+    parser.add_argument("--no-tenfold", action="store_true", help="leave out ten times as much")
+    parser.add_argument("--no-everything", action="store_true", help="only the same four kinds")
+    parser.add_argument("--custodian", type=Path, help="the program, instead of installing it")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there too")
+    return parser.parse_args(arguments)
+
+
+def run(options: argparse.Namespace, folder: Path) -> dict[str, object]:
+    # Late: these need Django's settings.
+    from benchmarks.aws.estate import fill
+    from benchmarks.aws.report import judge, print_results
+    from scans.aws.simulator import start_simulator
+
+    with ExitStack() as stack:
+        servers = [stack.enter_context(server(kind, folder)) for kind in _kinds(options)]
+        simulator = stack.enter_context(start_simulator())
+        _say("filling the simulator")
+        fill(simulator.endpoint_url)
+        delay = options.delay_ms / 1000
+        once, tenfold = (
+            stack.enter_context(replaying(simulator.endpoint_url, delay, copies))
+            for copies in (1, COPIES)
+        )
+        results, problem = _peers(options, folder, once)
+        results |= _ours(options, servers, once, tenfold)
+        machine = describe_machine(servers[-1])
+    aims = judge(results, _kinds(options))
+    print_results(results, aims)
+    if problem:
+        print(problem)
+    print(machine)
+    return {
+        "machine": machine,
+        "delay_ms": options.delay_ms,
+        "runs": options.runs,
+        "problem": problem,
+        "aims": [asdict(aim) for aim in aims],
+        "results": {name: asdict(result) for name, result in results.items()},
+    }
+
+
+def _kinds(options: argparse.Namespace) -> tuple[str, ...]:
+    return KINDS if options.database == "both" else (options.database,)
+
+
+def _peers(
+    options: argparse.Namespace, folder: Path, endpoint: Endpoint
+) -> tuple[dict[str, Result], str]:
+    _say("boto3")
+    results = [measure_sequential(endpoint, options.runs)]
+    problem = ""
+    try:
+        program = options.custodian or custodian.install(folder)
+        _say("Cloud Custodian")
+        results.append(measure_custodian(program, folder, endpoint, options.runs))
+    except custodian.CustodianMissingError as error:
+        problem = str(error)
+    except ContestantError as error:
+        problem = f"Cloud Custodian did not work: {error}"
+    return {result.name: result for result in results}, problem
+
+
+def _ours(
+    options: argparse.Namespace, servers: list[Server], once: Endpoint, tenfold: Endpoint
+) -> dict[str, Result]:
+    results: list[Result] = []
+    verbs = ["four"] if options.no_everything else ["four", "everything"]
+    sizes = [("", once)] if options.no_tenfold else [("", once), (f", {COPIES}x", tenfold)]
+    for verb in verbs:
+        for size, endpoint in sizes:
+            for opened in servers:
+                name = f"hostmaster, {verb}, {opened.kind}{size}"
+                _say(name)
+                results += measure_ours(name, verb, opened, endpoint, options.runs)
+    return {result.name: result for result in results}
+
+
+def _say(what: str) -> None:
+    print(f"{what}, load {load()}", file=sys.stderr)
