@@ -233,6 +233,8 @@ LOGGING = logging_settings(LOG_FORMAT, LOG_LEVEL)
 
 # AWS
 AWS_ENDPOINT_URL = env.url("AWS_ENDPOINT_URL", schemes=["http", "https"])
+AWS_SIMULATOR_URL = env.url("AWS_SIMULATOR_URL", schemes=["http", "https"])
+AWS_PRINCIPAL_ARN = env.str("AWS_PRINCIPAL_ARN")
 AWS_ATTEMPTS = env.int("AWS_ATTEMPTS", 10, 1, 20)
 AWS_READ_TIMEOUT_SECONDS = env.float("AWS_READ_TIMEOUT_SECONDS", 30, 0.1)
 AWS_METRICS_DAYS = env.int("AWS_METRICS_DAYS", 14, 3, 60)

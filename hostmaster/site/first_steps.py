@@ -52,8 +52,3 @@ def first_scan(account: Account) -> ScanJob:
     scans = ScanJob.objects.filter(account=account, kind=ScanJob.Kind.AWS)
     completed = scans.filter(state=ScanJob.State.COMPLETED).first()
     return completed or request_scan(account, requested_by="quickstart")
-
-
-def has_real_accounts() -> bool:
-    """The simulator must not be taken for AWS by an account that is in AWS."""
-    return Account.objects.filter(is_simulated=False).exists()

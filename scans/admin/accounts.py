@@ -21,7 +21,9 @@ from hostmaster.core.web.cells import instant, shortened, usd, usd_range
 from hostmaster.core.web.operated import Button, OperatedAdmin
 from scans.admin.cells import account_badge, account_name, simulated_badge
 from scans.admin.forms import SECRETS, AddAccountForm, EditAccountForm
+from scans.admin.onboarding import onboarding_panel
 from scans.admin.rules import rules_of
+from scans.aws.accounts import SimulatorNotRunningError
 from scans.aws.costs.services import refresh_price_usd
 from scans.aws.costs.summary import cost_summary
 from scans.aws.errors import AWS_ERRORS, safe_message
@@ -165,6 +167,7 @@ class AccountAdmin(OperatedAdmin):
                     "",
                 ),
             ],
+            "onboarding": onboarding_panel(row),
             "scans_url": _list_of(row, "scanjob"),
             **_rules(row),
         }
@@ -204,7 +207,7 @@ class AccountAdmin(OperatedAdmin):
         link = self.links([account])
         try:
             account = connect_account(account)
-        except AWS_ERRORS as error:
+        except (*AWS_ERRORS, SimulatorNotRunningError) as error:
             text = format_html(
                 "{}: AWS could not be asked, try again. {}", link, safe_message(error)
             )
@@ -215,6 +218,10 @@ class AccountAdmin(OperatedAdmin):
             self._tell_status(request, account, link)
 
     def _tell_status(self, request: HttpRequest, account: Account, link: SafeString) -> None:
+        if account.is_usable and account.trust_warning:
+            text = format_html("AWS lets us into {}, unsafely: {}", link, account.trust_warning)
+            self.message_user(request, text, messages.WARNING)
+            return
         if account.is_usable:
             text = format_html("AWS lets us into {}; a discovery is on its way.", link)
             self.message_user(request, text, messages.SUCCESS)

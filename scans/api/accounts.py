@@ -17,7 +17,9 @@ from hostmaster.core.web.scoping import CHANGED_MEANWHILE, ensure_version, own, 
 from hostmaster.core.web.tenancy import TenantRequest, require_role
 from scans.api.fields import EXAMPLE_ID, EXAMPLE_NUMBER, Keys, Name, Regions, RoleArn, Version
 from scans.api.scans import ScanOut
+from scans.aws.accounts import SimulatorNotRunningError
 from scans.aws.errors import AWS_ERRORS, safe_message
+from scans.aws.policy import Onboarding, onboarding_of
 from scans.aws.services import AccountBusyError
 from scans.models import Account, AccountStatus, ScanJob, ScanKind
 from scans.services import add_account, connect_account, delete_account, edit_account, request_scan
@@ -29,6 +31,28 @@ class AwsUnreachableError(ApiError):
     """AWS could not be asked just now; the account is as it was."""
 
     status = 502
+
+
+class PermissionOut(Schema):
+    """Whether we may make one call."""
+
+    action: str = Field(examples=["ec2:DescribeInstances"])
+    outcome: Literal["ok", "denied", "not_enabled", "throttled", "error", "not_asked"] = Field(
+        description="not_asked: it costs money or needs a thing to ask about; discovery tells."
+    )
+    reason: str
+
+
+class PolicyOut(Schema):
+    """What to set up in AWS for one account. Nothing of it is secret."""
+
+    trust_policy: dict[str, Any]
+    read_policy: dict[str, Any] = Field(description="Every call of a scan, and nothing else.")
+    execution_policy: dict[str, Any] | None = Field(
+        description="For a second role that may change what is tagged; with `execution` only."
+    )
+    cloudformation: dict[str, Any] = Field(description="A template that makes the role.")
+    notes: list[str]
 
 
 class AccountOut(Schema):
@@ -52,6 +76,12 @@ class AccountOut(Schema):
         "failed: AWS refuses us, `status_reason` says why."
     )
     status_reason: str
+    trust_warning: str = Field(
+        description="What is unsafe about the role's trust policy; empty when nothing is."
+    )
+    permissions: list[PermissionOut] = Field(
+        description="What each permission came to when the account was last connected."
+    )
     is_simulated: bool
     last_scan_at: datetime | None
     created_at: datetime
@@ -132,6 +162,14 @@ def get_account(request: TenantRequest, account_id: UUID) -> Account:
     return own_or_404(request, Account, account_id)
 
 
+@router.get("/accounts/{account_id}/policy", response=PolicyOut)
+def get_policy(request: TenantRequest, account_id: UUID, execution: bool = False) -> Onboarding:
+    """The trust policy with this account's external id, the least-privilege policy, and a
+    CloudFormation template that makes the role of both."""
+    account = own_or_404(request, Account, account_id)
+    return onboarding_of(account, with_execution=execution)
+
+
 @router.patch("/accounts/{account_id}", response={200: AccountOut, 409: ErrorOut})
 def patch_account(request: TenantRequest, account_id: UUID, body: AccountPatch) -> Account:
     """Rename it, choose its regions, or replace its credentials.
@@ -178,7 +216,7 @@ def connect(request: TenantRequest, account_id: UUID) -> dict[str, str]:
     """
     try:
         account = connect_account(own_or_404(request, Account, account_id))
-    except AWS_ERRORS as error:
+    except (*AWS_ERRORS, SimulatorNotRunningError) as error:
         raise AwsUnreachableError(f"AWS could not be asked: {safe_message(error)}") from error
     if account.status == AccountStatus.FAILED:
         raise ConflictError(account.status_reason)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
@@ -24,6 +25,10 @@ _KEY_ID = re.compile(r"\w{4,128}", re.ASCII)
 
 class NoCredentialsHereError(PermanentError):
     """This account has neither a role nor an access key: edit it, or scan it with credentials."""
+
+
+class SimulatorNotRunningError(PermanentError):
+    """This account lives in the AWS simulator, which is not running: script/run starts it."""
 
 
 class CredentialsForgottenError(PermanentError):
@@ -50,6 +55,16 @@ def source_of_job(job: ScanJob) -> AwsCredentials | RoleToAssume | None:
     if job.credentials_are_over(timezone.now()):
         raise CredentialsForgottenError(str(CredentialsForgottenError.__doc__))
     return open_keys(job)
+
+
+def endpoint_of(account: Account | None) -> str:
+    """Where calls about the account go; an empty text is AWS itself. A simulated account never
+    asks AWS, and a real one never the simulator. Raises `SimulatorNotRunningError`."""
+    if account is None or not account.is_simulated:
+        return str(settings.AWS_ENDPOINT_URL)
+    if not (url := settings.AWS_SIMULATOR_URL or settings.AWS_ENDPOINT_URL):
+        raise SimulatorNotRunningError(" ".join(str(SimulatorNotRunningError.__doc__).split()))
+    return str(url)
 
 
 def seal_keys(row: Account | ScanJob, keys: AwsCredentials) -> str:

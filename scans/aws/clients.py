@@ -33,7 +33,7 @@ from scans.aws.errors import (
     is_refusal,
     refusal_reason,
 )
-from scans.aws.permissions import session_policy
+from scans.aws.permissions import NOTHING_ALLOWED, session_policy
 from scans.aws.renewal import RenewableCredentials, Renewal
 from scans.aws.throttle import Throttle, throttle_of
 
@@ -44,7 +44,7 @@ for _name in ("boto3", "botocore"):
 DEFAULT_REGION = "us-east-1"
 POOL_SIZE = 16  # threads of a scan; 32 were no faster
 RETRY_MODE = "adaptive"
-ROLE_SECONDS = 3600
+ROLE_SECONDS, SHORTEST_ROLE_SECONDS = 3600, 900
 USER_AGENT = "hostmaster"
 
 # botocore ships no types; the name says what the value is.
@@ -56,7 +56,7 @@ _SHARED = {
     "user_agent_extra": USER_AGENT,
 }
 # Somebody waits for the answer to "are these keys good", so it comes within seconds.
-_IDENTITY = Config(
+_AWAITED = Config(
     read_timeout=10,
     retries={"mode": "standard", "max_attempts": 2},
     **_SHARED,
@@ -92,6 +92,7 @@ class AwsSession:
         endpoint_url: str,
         throttle: Throttle,
         renewal: Renewal | None = None,
+        is_awaited: bool = False,
     ) -> None:
         self.region = region
         self.account_id = ""
@@ -99,6 +100,7 @@ class AwsSession:
         self._renewal = renewal
         self._session = session
         self._endpoint_url = endpoint_url
+        self._is_awaited = is_awaited
         self._lock = threading.Lock()
         self._clients: dict[tuple[str, str], AwsClient] = {}
 
@@ -121,7 +123,9 @@ class AwsSession:
         region = region or self.region
         with self._lock:
             if (service, region) not in self._clients:
-                client = _make_client(self._session, service, region, self._endpoint_url)
+                client = _make_client(
+                    self._session, service, region, self._endpoint_url, self._is_awaited
+                )
                 answers.attach(client)
                 self.throttle.attach(client, region, service)
                 if self._renewal is not None:
@@ -155,12 +159,14 @@ def open_session(
     name: str = "check",
     account_id: str = "",
     endpoint_url: str = "",
+    is_awaited: bool = False,
 ) -> AwsSession:
     """A session for keys, for a role (assumed here), or, with `None`, for whom the shell is
     logged in as.
 
     `name` ends the session name in the customer's CloudTrail, `account_id` lets all sessions of
-    an account share one throttle. Raises `CredentialsRefusedError`.
+    an account share one throttle. `is_awaited`: somebody waits, so calls give up within
+    seconds. Raises `CredentialsRefusedError`.
     """
     endpoint_url = endpoint_url or settings.AWS_ENDPOINT_URL
     renewal = None
@@ -178,6 +184,7 @@ def open_session(
         endpoint_url=endpoint_url,
         throttle=throttle_of(account_id),
         renewal=renewal,
+        is_awaited=is_awaited,
     )
 
 
@@ -209,6 +216,30 @@ def _assume(role: RoleToAssume, *, region: str, name: str, endpoint_url: str) ->
     return AwsCredentials(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"])
 
 
+def demands_external_id(
+    role: RoleToAssume, *, region: str = DEFAULT_REGION, endpoint_url: str = ""
+) -> bool:
+    """Whether the role turns away who comes without its external id. One that does not lets in
+    whoever gets us to ask. Raises the AWS error of a call that proves nothing."""
+    endpoint_url = endpoint_url or settings.AWS_ENDPOINT_URL
+    sts = _make_client(_boto_session(None, region), "sts", region, endpoint_url)
+    try:
+        # The session is of no use to anybody: it may nothing, and ends soonest.
+        sts.assume_role(
+            RoleArn=role.role_arn,
+            RoleSessionName=role_session_name("trust-check"),
+            DurationSeconds=SHORTEST_ROLE_SECONDS,
+            Policy=NOTHING_ALLOWED,
+        )
+    except AWS_ERRORS as error:
+        if error_code(error) in DENIED_CODES:
+            return True
+        raise
+    finally:
+        sts.close()
+    return False
+
+
 def _assume_refused(role: RoleToAssume, error: Exception) -> Exception:
     if error_code(error) in DENIED_CODES:
         return CredentialsRefusedError(
@@ -225,8 +256,12 @@ def role_session_name(name: str) -> str:
     return re.sub(r"[^\w+=,.@-]", "-", f"hm-scan-{name}", flags=re.ASCII)[:64]
 
 
-def _make_client(session: boto3.Session, service: str, region: str, endpoint_url: str) -> AwsClient:
-    config = {"sts": _IDENTITY, "ce": _BILLED, "pricing": _BILLED}.get(service) or _scan_config()
+def _make_client(
+    session: boto3.Session, service: str, region: str, endpoint_url: str, is_awaited: bool = False
+) -> AwsClient:
+    config = {"sts": _AWAITED, "ce": _BILLED, "pricing": _BILLED}.get(service) or (
+        _AWAITED if is_awaited else _scan_config()
+    )
     if _is_loopback(endpoint_url):
         # A proxy of the environment cannot reach the simulator on this machine.
         config = config.merge(Config(proxies={}))

@@ -7,7 +7,7 @@ import uuid
 from django.utils import timezone
 
 from hostmaster.core.jobs import engine
-from scans.aws.accounts import source_of
+from scans.aws.accounts import endpoint_of, source_of
 from scans.aws.clients import AwsSession, open_session
 from scans.aws.collectors import instances
 from scans.aws.services import request_scan
@@ -45,9 +45,15 @@ def trigger_rediscovery(account_id: uuid.UUID | str | int) -> ScanJob:
 def get_session_for_account(account: Account, *, name: str = "discovery") -> AwsSession:
     """A session by the account's role or keys. Close it when done.
 
-    Raises `CredentialsRefusedError`, or `NoCredentialsHereError` for an account without any.
+    Raises `CredentialsRefusedError`, `NoCredentialsHereError` for an account without any, or
+    `SimulatorNotRunningError`.
     """
-    return open_session(source_of(account), name=name, account_id=account.aws_account_id)
+    return open_session(
+        source_of(account),
+        name=name,
+        account_id=account.aws_account_id,
+        endpoint_url=endpoint_of(account),
+    )
 
 
 def scan_ec2_instances(session: AwsSession, account_id: uuid.UUID | str | int, region: str) -> int:

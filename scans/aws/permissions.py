@@ -32,6 +32,14 @@ _READS = (
     "sts:GetCallerIdentity",
 )
 
+NOTHING_ALLOWED = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}],
+    },
+    separators=(",", ":"),
+)
+
 
 @cache
 def session_policy() -> str:

@@ -18,11 +18,10 @@ from scans.aws.accounts import (
     checked_regions,
     checked_role_arn,
     seal_keys,
-    source_of,
 )
-from scans.aws.clients import open_session
 from scans.aws.errors import CredentialsRefusedError
-from scans.aws.standing import account_of_number, check_identity, mark_connected, mark_failed
+from scans.aws.onboarding import prove_access
+from scans.aws.standing import account_of_number, mark_connected, mark_failed
 from scans.models import Account, ScanJob, ScanKind
 from scans.requests import open_job
 
@@ -96,6 +95,7 @@ def edit_account(
     }
     if role_arn or any(keys.values()):
         fields |= _auth_fields(account, role_arn, keys)
+        fields |= {"trust_warning": "", "permissions": []}  # of the former ones
     try:
         with transaction.atomic():
             return account.update_guarded(**fields)
@@ -118,19 +118,18 @@ def delete_account(account: Account) -> None:
 
 def connect_account(account: Account) -> Account:
     """Prove the account's access to AWS: `connected`, and a discovery is asked for; or `failed`,
-    with AWS's reason. An account that works already keeps its status.
+    with AWS's reason. An account that works already keeps its status. What is unsafe about its
+    role and which permissions are missing is kept with it.
 
-    Raises the AWS error when AWS could not be asked: that proves nothing, so nothing changes.
+    Raises the AWS error when AWS could not be asked, and `SimulatorNotRunningError`: that proves
+    nothing, so nothing changes.
     """
     try:
-        with open_session(
-            source_of(account), name="connect", account_id=account.aws_account_id
-        ) as session:
-            identity = session.caller_identity()
-        check_identity(account, identity)
+        proof = prove_access(account)
     except (CredentialsRefusedError, NoCredentialsHereError) as error:
         return mark_failed(account, str(error))
-    account = mark_connected(account, identity)
+    account = mark_connected(account, proof.identity)
+    account.update_guarded(trust_warning=proof.trust_warning, permissions=proof.as_rows())
     request_scan(account, kind=ScanKind.DISCOVERY, requested_by="connect_account")
     return account
 

@@ -12,12 +12,18 @@ from hostmaster.core.health.checks import run_all_health_checks
 from hostmaster.core.jobs import doorbells
 from hostmaster.core.jobs.models import LeaseLostError
 from scans.aws import findings
-from scans.aws.accounts import NoCredentialsHereError, source_of_job
+from scans.aws.accounts import (
+    NoCredentialsHereError,
+    SimulatorNotRunningError,
+    endpoint_of,
+    source_of_job,
+)
 from scans.aws.clients import CallerIdentity, open_session
 from scans.aws.collectors import instances
 from scans.aws.collectors.all import COLLECTORS
 from scans.aws.collectors.rows import Collector
 from scans.aws.errors import CredentialsRefusedError
+from scans.aws.onboarding import ensure_nobody_elses
 from scans.aws.prices.store import load_book
 from scans.aws.runner import RULES_STEPS, Scan
 from scans.aws.standing import account_of_number, check_identity, mark_failed, mark_scanned
@@ -65,6 +71,8 @@ def _is_account_to_blame(job: ScanJob, account: Account, error: BaseException | 
         return False  # not the account's
     if isinstance(error, CredentialsRefusedError):
         return True
+    if isinstance(error, SimulatorNotRunningError):
+        return False  # AWS was not asked
     if isinstance(error, NoCredentialsHereError):
         return not account.is_usable  # AWS was not asked: one that works by other ways still does
     # The first discovery has to succeed once; later a transient failure says nothing.
@@ -74,7 +82,10 @@ def _is_account_to_blame(job: ScanJob, account: Account, error: BaseException | 
 def _fetch(job: ScanJob, collectors: Sequence[Collector]) -> Scan:
     """Ask AWS and store what it says; the job is ANALYZING afterwards."""
     known_as = job.account.aws_account_id if job.account else ""
-    with open_session(source_of_job(job), name=str(job.pk), account_id=known_as) as session:
+    endpoint_url = endpoint_of(job.account)
+    with open_session(
+        source_of_job(job), name=str(job.pk), account_id=known_as, endpoint_url=endpoint_url
+    ) as session:
         account = _account_of(job, session.caller_identity())
         scan = Scan(job, account, session, collectors, load_book(account))
         scan.run()
@@ -88,6 +99,8 @@ def _account_of(job: ScanJob, identity: CallerIdentity) -> Account:
     learns here whose they are: the tenant's account of that number, or a new one."""
     if job.account is not None:
         check_identity(job.account, identity)
+        if not job.has_own_credentials() and not job.uses_shell_login:
+            ensure_nobody_elses(job.account)
         if not job.account.aws_account_id:
             job.account.update_guarded(aws_account_id=identity.account_id)
         return job.account

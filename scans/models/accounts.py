@@ -76,6 +76,18 @@ class Account(StateMachine):
         editable=False,
     )
     status_reason = models.TextField(blank=True, default="", editable=False)
+    trust_warning = models.TextField(
+        blank=True,
+        default="",
+        editable=False,
+        help_text="What is unsafe about the role's trust policy, as it was when last connected.",
+    )
+    permissions = models.JSONField(
+        default=list,
+        blank=True,
+        editable=False,
+        help_text="What each permission came to when last connected.",
+    )
     is_simulated = models.BooleanField(
         "simulated",
         default=False,

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from hostmaster.core.jobs import doorbells
 from hostmaster.core.jobs.models import LeaseLostError
 from hostmaster.core.jobs.retry import PermanentError
-from scans.aws.accounts import source_of_job
+from scans.aws.accounts import endpoint_of, source_of_job
 from scans.aws.clients import open_session
 from scans.aws.costs.calls import CallEnd
 from scans.aws.costs.explorer import USAGE
 from scans.aws.costs.refresh import refresh_costs
 from scans.aws.costs.services import REQUEST_USD
 from scans.aws.errors import CredentialsRefusedError, Outcome
+from scans.aws.onboarding import ensure_nobody_elses
 from scans.aws.standing import check_identity, mark_failed, renew_figures
 from scans.aws.units import UnitReport, save_units
 from scans.models import ScanJob, ScanState
@@ -34,8 +35,12 @@ def handle_cost_refresh(job: ScanJob) -> Mapping[str, object]:
     if job.account is None:
         raise NoAccountError(str(NoAccountError.__doc__))
     known_as = job.account.aws_account_id
-    with open_session(source_of_job(job), name=str(job.pk), account_id=known_as) as session:
+    endpoint_url = endpoint_of(job.account)
+    with open_session(
+        source_of_job(job), name=str(job.pk), account_id=known_as, endpoint_url=endpoint_url
+    ) as session:
         check_identity(job.account, session.caller_identity())
+        ensure_nobody_elses(job.account)
         ends = refresh_costs(job.account, session, job)
     save_units(job, [report_of(end) for end in ends])
     _raise_if_broken(ends)

@@ -69,12 +69,12 @@ class Command(BaseCommand):
         if is_aws:
             if is_scanning:
                 self._require_aws_login()
-            self._start_children(endpoint_url="")
+            self._start_children(simulator_url="")
             if is_scanning:
                 self._scan_current_account()
         else:
             with self._simulator() as simulator:
-                self._start_children(endpoint_url=simulator.endpoint_url)
+                self._start_children(simulator_url=simulator.endpoint_url)
                 if is_scanning:
                     self._scan_simulated_account()
                 self._stay()
@@ -93,22 +93,17 @@ class Command(BaseCommand):
 
     @contextmanager
     def _simulator(self) -> Iterator[Simulator]:
-        if first_steps.has_real_accounts():
-            raise CommandError(
-                "This database holds real AWS accounts, which must not meet the simulator. "
-                "Start with --aws, or set DATABASE_URL to another database."
-            )
         try:
             simulator = start_simulator()
         except SimulatorError as error:
             raise CommandError(str(error)) from error
         with simulator:
             seed_demo(simulator.endpoint_url)
-            settings.AWS_ENDPOINT_URL = simulator.endpoint_url
+            settings.AWS_SIMULATOR_URL = simulator.endpoint_url
             yield simulator
 
-    def _start_children(self, *, endpoint_url: str) -> None:
-        environment = self._child_environment(endpoint_url)
+    def _start_children(self, *, simulator_url: str) -> None:
+        environment = self._child_environment(simulator_url)
         self.children = [
             Child("web", web_command(self.port), environment, self._log("web")),
             Child("workers", workers_command(), environment, self._log("workers")),
@@ -117,10 +112,10 @@ class Command(BaseCommand):
             child.start()
         self._wait_for_web()
 
-    def _child_environment(self, endpoint_url: str) -> dict[str, str]:
+    def _child_environment(self, simulator_url: str) -> dict[str, str]:
         ours = {"START_WORKERS": "false", "PYTHONUNBUFFERED": "1"}
-        if endpoint_url:
-            ours["AWS_ENDPOINT_URL"] = endpoint_url
+        if simulator_url:
+            ours["AWS_SIMULATOR_URL"] = simulator_url
         defaults = {
             "PUBLIC_URL": self.address,
             "SHUTDOWN_GRACE_SECONDS": str(GRACE_SECONDS),
