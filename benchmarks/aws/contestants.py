@@ -81,26 +81,32 @@ class Result:
     walls: tuple[float, ...] = ()
 
 
+def record_ours(verb: str, server: Server, endpoint: Endpoint) -> None:
+    """One scan that is not measured, so that the next ones are answered from memory."""
+    environment = _ours(server.create_database(), endpoint)
+    _prepare(environment)
+    measure(_scan(verb), environment)
+
+
 def measure_ours(
-    name: str, verb: str, server: Server, endpoint: Endpoint, runs: int
-) -> tuple[Result, Result]:
-    """First scans, each of a new database, and the second scans of the same databases."""
-    first: list[Cost] = []
-    again: list[Cost] = []
-    counts: dict[str, int] = {}
-    for run in range(runs + 1):
+    name: str, verb: str, server: Server, endpoint: Endpoint, runs: int, *, again: bool
+) -> list[Result]:
+    """First scans, each of a new database, and `again` the second scans of the same."""
+    costs: list[list[Cost]] = [[], []] if again else [[]]
+    counts = [dict[str, int]() for _ in costs]
+    for _ in range(runs):
         environment = _ours(server.create_database(), endpoint)
         _prepare(environment)
-        costs = []
-        for _ in range(2 if run else 1):  # the run that is recorded needs no second
+        for position, scans in enumerate(costs):
             endpoint.counts()
-            command = [sys.executable, "-m", "benchmarks.aws.ours", verb]
-            costs.append(measure(command, environment, server_pid=server.pid))
-            counts = endpoint.counts()
-        if run:
-            first.append(costs[0])
-            again.append(costs[1])
-    return _result(name, first, counts), _result(f"{name}, again", again, counts)
+            scans.append(measure(_scan(verb), environment, server_pid=server.pid))
+            counts[position] = endpoint.counts()
+    names = (name, f"{name}, again")
+    return [_result(*each) for each in zip(names, costs, counts, strict=False)]
+
+
+def _scan(verb: str) -> list[str]:
+    return [sys.executable, "-m", "benchmarks.aws.ours", verb]
 
 
 def measure_sequential(endpoint: Endpoint, runs: int) -> Result:
@@ -179,6 +185,7 @@ def _ours(database_url: str, endpoint: Endpoint) -> dict[str, str]:
         "ENV": "development",
         "DEBUG": "false",
         "START_WORKERS": "false",
+        "LOG_LEVEL": "WARNING",
         "SECRET_KEY": secrets.token_hex(32),
         "ENCRYPTION_KEY": secrets.token_hex(32),
     }

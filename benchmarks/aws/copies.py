@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 
 _TOKEN = "copy-"
+_MORE = re.compile(r"<(?:nextToken|Marker)>[^<]")
 _IDS = re.compile(r"\b((?:i|vol|eni|r|eipalloc)-)[0-9a-f]")
 _DATABASE = re.compile(r"(<DBInstanceIdentifier>[^<]*|:db:[^<]*)")
 
@@ -39,7 +40,7 @@ def multiplied(action: str, answer: str, copies: int, token: str) -> str:
     opening, closing = f"<{listing.around}>", f"</{listing.around}>"
     if opening not in answer:
         return answer  # an empty list
-    if "oken>" in answer:
+    if _MORE.search(answer):
         raise UnexpectedAnswerError(f"{action} answered one page of many")
     before, _, rest = answer.partition(opening)
     things, _, after = rest.rpartition(closing)
