@@ -22,6 +22,7 @@ from hostmaster.core.tenants.models import Tenant
 from scans.aws.collectors.rows import VOLUME
 from scans.aws.simulator import seed_demo, start_simulator
 from scans.models import Account, Instance, Resource, ScanJob
+from scans.services import request_scan
 from tests.projects import ROOT, Project
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(180)]
@@ -136,8 +137,6 @@ def test_from_nothing_to_a_scanned_account_and_again(project_env: Project, port:
 
 @on_sqlite
 def test_the_rescanned_simulator_holds_the_same(project_env: Project, port: int) -> None:
-    from scans.services import request_scan
-
     for run in range(2):
         process = project_env.start("quickstart", "--port", str(port))
         wait_for_text(project_env, process, "Ctrl-C stops everything")
@@ -209,10 +208,18 @@ def test_a_taken_port_is_named_with_the_way_out(project_env: Project, port: int)
 @on_sqlite
 def test_the_simulator_never_meets_a_real_account(project_env: Project, port: int) -> None:
     tenant = Tenant.objects.create(name="Real")
-    Account.objects.create(tenant=tenant, name="Real", role_arn="arn:aws:iam::123456789012:role/r")
-    done = project_env.manage("quickstart", "--port", str(port), check=False)
-    assert done.returncode == 1
-    assert "--aws" in done.stderr
+    real = Account.objects.create(
+        tenant=tenant, name="Real", role_arn="arn:aws:iam::123456789012:role/r"
+    )
+    aws = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}  # nobody listens there
+    process = project_env.start("quickstart", "--port", str(port), **aws)
+    wait_for_text(project_env, process, "Ctrl-C stops everything")
+    assert Account.objects.get(is_simulated=True).status == Account.Status.ACTIVE
+    job = request_scan(real)
+    wait_until(lambda: ScanJob.objects.get(pk=job.pk).errors)
+    assert not Instance.objects.filter(account=real).exists()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=20) == 143
 
 
 @pytest.fixture
