@@ -3,36 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import timedelta
-from decimal import Decimal
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
-from django.core.management import call_command
 from django.test import Client
-from django.utils import timezone
-from django_q.models import Schedule
 from pytest_django.fixtures import Settings
 
 from hostmaster.core.jobs import engine
-from hostmaster.core.jobs.schedules import set_up_schedules
 from scans.aws.accounts import SimulatorNotRunningError
 from scans.aws.clients import demands_external_id
-from scans.aws.costs.summary import cost_summary
 from scans.aws.credentials import RoleToAssume
 from scans.aws.discovery import get_session_for_account, trigger_rediscovery
 from scans.aws.onboarding import NOT_ASKED, UNSAFE_TRUST
 from scans.aws.policy import required_actions
 from scans.aws.simulator import SIMULATED_KEYS, Simulator
-from scans.models import Account, CostRecord, Instance, MetricSummary, ScanJob
+from scans.models import Account, Instance, ScanJob
 from scans.services import add_account, connect_account, edit_account, request_scan
-from scans.totals import totals_of
 from tests.api.caller import Caller
-from tests.aws_simulator.estate import put_hours
 from tests.aws_simulator.fault_proxy import Fault, FaultProxy
 from tests.aws_simulator.seed import seed
 from tests.factories import make_account, make_staff, make_tenant
-from tests.scans.costs import answers
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.services]
 
@@ -165,42 +155,6 @@ def test_what_is_missing_is_shown_on_the_page_and_by_the_api(
     assert [p["action"] for p in told["permissions"] if p["outcome"] == "denied"] == [
         "ec2:DescribeVolumes"
     ]
-
-
-# Figures at once
-
-
-def test_after_connecting_cost_and_usage_are_there_with_no_schedule_run(
-    aws_simulator: Simulator, fault_proxy: FaultProxy
-) -> None:
-    seeded = seed(aws_simulator.endpoint_url, regions=[REGION], instances=2)
-    for instance_id in seeded[REGION].instance_ids:
-        of = {"InstanceId": instance_id}
-        where = (aws_simulator.endpoint_url, REGION, "AWS/EC2", "CPUUtilization")
-        put_hours(*where, of, [40.0] * 24)
-    yesterday = timezone.now().date() - timedelta(days=1)
-    fault_proxy.answer(
-        "GetCostAndUsage",
-        answers.usage({yesterday: {"Amazon Elastic Compute Cloud - Compute": "12.5"}}),
-        answers.usage({yesterday: {REGION: "12.5"}}),
-    )
-    answers.answer_nothing(fault_proxy)
-    account = connect_account(by_keys())
-    # Nothing a schedule would do: they all ran a moment ago.
-    set_up_schedules()
-    Schedule.objects.update(next_run=timezone.now() + timedelta(hours=1))
-
-    call_command("qcluster", "--drain")
-
-    account.refresh_from_db()
-    assert account.status == "active"
-    totals = totals_of([account])[account.pk]
-    assert (totals.instances, totals.monthly_usd > 0) == (2, True)
-    assert cost_summary(account).last_30_days_usd == Decimal("12.5")
-    assert CostRecord.objects.filter(account=account, date=yesterday).exists()
-    cpu = MetricSummary.objects.filter(account=account, metric="cpu_percent")
-    assert [(row.average, row.datapoints) for row in cpu] == [(40, 24), (40, 24)]
-    assert [job.kind for job in ScanJob.objects.all()] == ["discovery"]
 
 
 # Simulated accounts
