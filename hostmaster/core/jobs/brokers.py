@@ -37,6 +37,10 @@ class RowBroker(ORM):  # type: ignore[misc] # django-q2 has no types
 
     def dequeue(self) -> list[tuple[int, str]] | None:
         close_old_connections()
+        return self.take()
+
+    def take(self) -> list[tuple[int, str]] | None:
+        """Some waiting messages, for a caller in whose thread no pusher loops."""
         taken: list[tuple[int, str]] | None = super().dequeue()
         return taken
 
@@ -60,17 +64,17 @@ class NotifyBroker(RowBroker):
     def dequeue(self) -> list[tuple[int, str]] | None:
         close_old_connections()
         self._listen()  # before looking, so nothing falls between the look and the wait
-        taken = self._take()
+        taken = self.take()
         if not taken:
             self._wait()
-            taken = self._take()
-        return taken or None
+            taken = self.take()
+        return taken
 
     @property
     def _channel(self) -> str:
         return f"hostmaster_{self.list_key}"
 
-    def _take(self) -> list[tuple[int, str]]:
+    def take(self) -> list[tuple[int, str]] | None:
         now = timezone.now()
         values = {
             "key": self.list_key,
@@ -80,7 +84,7 @@ class NotifyBroker(RowBroker):
         }
         with connection.cursor() as cursor:
             cursor.execute(TAKE, values)
-            return [(pk, payload) for pk, payload in cursor.fetchall()]
+            return [(pk, payload) for pk, payload in cursor.fetchall()] or None
 
     def _listen(self) -> None:
         if self._listener is not None and not self._listener.closed:

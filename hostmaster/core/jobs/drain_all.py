@@ -13,6 +13,7 @@ from django_q.signing import BadSignature, SignedPackage
 
 from hostmaster.core import logs
 from hostmaster.core.jobs import doorbells, drains, engine, schedules, stopping, sweep
+from hostmaster.core.jobs.brokers import RowBroker
 from hostmaster.core.jobs.lanes import Lane
 from hostmaster.core.registry import get_registry
 
@@ -40,9 +41,10 @@ def drain_everything(lanes: Iterable[Lane]) -> int:
 def _run_messages(lane: Lane) -> int:
     """Doorbells and tasks of other code that wait in the queue: nobody else empties it here."""
     broker = doorbells.lane_broker(lane)
+    take = broker.take if isinstance(broker, RowBroker) else broker.dequeue
     ran = 0
     while doorbells.lane_depth(lane) and not stopping.is_stopping():
-        for key, message in broker.dequeue() or []:
+        for key, message in take() or []:
             _run_message(message)
             broker.acknowledge(key)
             ran += 1
