@@ -26,12 +26,13 @@ from schemathesis.specs.openapi.checks import (
 
 from hostmaster.core.tenants.models import Role, Tenant
 from scans.aws.rule_settings import set_rule
-from scans.models import Account, Recommendation, RuleSetting, ScanJob
+from scans.models import Account, Budget, Recommendation, RuleSetting, ScanJob
 from tests.api.caller import BASE
 from tests.aws_simulator.fault_proxy import FaultProxy
 from tests.factories import (
     bearer,
     make_account,
+    make_budget,
     make_instance,
     make_recommendation,
     make_resource,
@@ -61,6 +62,7 @@ ROWS = {
     "scan_id": ScanJob,
     "recommendation_id": Recommendation,
     "setting_id": RuleSetting,
+    "budget_id": Budget,
 }
 
 
@@ -76,6 +78,7 @@ def tenant(project_env: Project) -> Tenant:
         for _ in range(3):
             make_recommendation(account=account)
         set_rule(tenant, rule="ebs.unattached", account=account)
+        make_budget(tenant=tenant, account=account)
     return tenant
 
 

@@ -37,7 +37,8 @@ def api_gate(get_response: Any) -> Handler:
 def _refusal(request: HttpRequest) -> HttpResponseBase | None:
     if "\x00" in request.path:
         return answer(404, "There is no such address; see /api/v1/docs.")
-    if "Transfer-Encoding" in request.headers and not request.headers.get("Content-Length"):
+    has_body = request.headers.get("Transfer-Encoding", "").strip()
+    if has_body and not request.headers.get("Content-Length"):
         return answer(411, "Send the body with a Content-Length.")
     return None
 

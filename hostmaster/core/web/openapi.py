@@ -33,6 +33,7 @@ def _error_answers(path: str, operation: dict[str, Any]) -> dict[int, dict[str, 
     answers = {
         401: _answer("No valid token or session.", ErrorOut),
         403: _answer("The role does not allow this.", ErrorOut),
+        411: _answer("A body came without its Content-Length.", ErrorOut),
         429: _answer("Too many requests; wait as Retry-After says.", ErrorOut),
     }
     if "{" in path:
