@@ -23,10 +23,10 @@ from scans.admin.cells import account_badge, account_name, simulated_badge
 from scans.admin.forms import SECRETS, AddAccountForm, EditAccountForm
 from scans.admin.onboarding import onboarding_panel
 from scans.admin.rules import rules_of
-from scans.aws.accounts import SimulatorNotRunningError
+from scans.aws.accounts import NoCredentialsHereError, SimulatorNotRunningError
 from scans.aws.costs.services import refresh_price_usd
 from scans.aws.costs.summary import cost_summary
-from scans.aws.errors import AWS_ERRORS, safe_message
+from scans.aws.errors import AWS_ERRORS, OwnIdentityError, safe_message
 from scans.aws.services import AccountBusyError
 from scans.models import Account, AccountStatus, ScanJob, ScanKind
 from scans.services import (
@@ -207,12 +207,12 @@ class AccountAdmin(OperatedAdmin):
         link = self.links([account])
         try:
             account = connect_account(account)
-        except (*AWS_ERRORS, SimulatorNotRunningError) as error:
+        except (*AWS_ERRORS, SimulatorNotRunningError, OwnIdentityError) as error:
             text = format_html(
                 "{}: AWS could not be asked, try again. {}", link, safe_message(error)
             )
             self.message_user(request, text, messages.WARNING)
-        except SealError as error:
+        except (SealError, NoCredentialsHereError) as error:
             self.message_user(request, format_html("{}: {}", link, error), messages.ERROR)
         else:
             self._tell_status(request, account, link)

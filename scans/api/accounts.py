@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from ninja import Field, Query, Router, Schema, Status
 from pydantic import ConfigDict
 
+from hostmaster.core.crypto import SealError
 from hostmaster.core.tenants.models import Role
 from hostmaster.core.web.errors import ApiError, ConflictError, ErrorOut
 from hostmaster.core.web.paging import paged
@@ -17,8 +18,8 @@ from hostmaster.core.web.scoping import CHANGED_MEANWHILE, ensure_version, own, 
 from hostmaster.core.web.tenancy import TenantRequest, require_role
 from scans.api.fields import EXAMPLE_ID, EXAMPLE_NUMBER, Keys, Name, Regions, RoleArn, Version
 from scans.api.scans import ScanOut
-from scans.aws.accounts import SimulatorNotRunningError
-from scans.aws.errors import AWS_ERRORS, safe_message
+from scans.aws.accounts import NoCredentialsHereError, SimulatorNotRunningError
+from scans.aws.errors import AWS_ERRORS, OwnIdentityError, safe_message
 from scans.aws.policy import Onboarding, onboarding_of
 from scans.aws.services import AccountBusyError
 from scans.models import Account, AccountStatus, ScanJob, ScanKind
@@ -211,13 +212,15 @@ def connect(request: TenantRequest, account_id: UUID) -> dict[str, str]:
     """Prove our access to AWS now, and ask for a first discovery.
 
     `connected` says that AWS let us in; an account that was active stays active. 409 with the
-    reason when AWS refuses the account's credentials, which is then `failed`. 502 when AWS could
-    not be asked: nothing changes.
+    reason when AWS refuses the account's credentials, which is then `failed`, and when there are
+    none or they cannot be opened. 502 when AWS could not be asked: nothing changes.
     """
     try:
         account = connect_account(own_or_404(request, Account, account_id))
-    except (*AWS_ERRORS, SimulatorNotRunningError) as error:
+    except (*AWS_ERRORS, SimulatorNotRunningError, OwnIdentityError) as error:
         raise AwsUnreachableError(f"AWS could not be asked: {safe_message(error)}") from error
+    except (NoCredentialsHereError, SealError) as error:
+        raise ConflictError(str(error)) from error
     if account.status == AccountStatus.FAILED:
         raise ConflictError(account.status_reason)
     return {"status": "connected"}

@@ -27,6 +27,10 @@ class NoCredentialsHereError(PermanentError):
     """This account has neither a role nor an access key: edit it, or scan it with credentials."""
 
 
+# A token wrapped by a terminal cannot be sent, and the error would quote it.
+_IN_ONE_PIECE = re.compile(r"[\x21-\x7e]+")
+
+
 class SimulatorNotRunningError(PermanentError):
     """This account lives in the AWS simulator, which is not running: script/run starts it."""
 
@@ -107,4 +111,7 @@ def checked_keys(given: Mapping[str, str | None]) -> AwsCredentials:
             raise ValidationError({name: "An access key has an id and a secret: give both."})
     if not _KEY_ID.fullmatch(keys["access_key_id"]):
         raise ValidationError({"access_key_id": "This is not an access key id."})
+    for name, value in keys.items():
+        if not _IN_ONE_PIECE.fullmatch(value):
+            raise ValidationError({name: "This has a space or a line break in it: paste it whole."})
     return AwsCredentials(**keys)

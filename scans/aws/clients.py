@@ -29,6 +29,7 @@ from scans.aws.errors import (
     AWS_ERRORS,
     DENIED_CODES,
     CredentialsRefusedError,
+    OwnIdentityError,
     error_code,
     is_refusal,
     refusal_reason,
@@ -247,7 +248,7 @@ def _assume_refused(role: RoleToAssume, error: Exception) -> Exception:
             "and this account's external id."
         )
     if is_refusal(error):
-        return CredentialsRefusedError(f"Our own identity: {refusal_reason(error)}")
+        return OwnIdentityError(" ".join(str(OwnIdentityError.__doc__).split()))
     return error
 
 

@@ -11,6 +11,7 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     CredentialRetrievalError,
+    HTTPClientError,
     NoCredentialsError,
     PartialCredentialsError,
     ProfileNotFound,
@@ -39,6 +40,11 @@ class Outcome(StrEnum):
     NOT_ENABLED = "not_enabled"  # the account has not opted in to this region or service
     THROTTLED = "throttled"  # AWS kept asking for fewer calls
     ERROR = "error"
+
+
+class OwnIdentityError(Exception):
+    """hostmaster's own AWS login, by which it assumes the roles of accounts, is not accepted: an
+    operator has to renew it. It says nothing about any account."""
 
 
 @dataclass(frozen=True)
@@ -212,4 +218,6 @@ def _raw_message(error: Exception) -> str:
         return str(error.response.get("Error", {}).get("Message", ""))
     if isinstance(error, ResponseParserError):
         return "AWS's answer cannot be read."  # botocore quotes all of it
+    if type(error) is HTTPClientError:
+        return "The request could not be sent."  # what it could not send may be a token
     return str(error)

@@ -121,12 +121,17 @@ def connect_account(account: Account) -> Account:
     with AWS's reason. An account that works already keeps its status. What is unsafe about its
     role and which permissions are missing is kept with it.
 
-    Raises the AWS error when AWS could not be asked, and `SimulatorNotRunningError`: that proves
-    nothing, so nothing changes.
+    Raises the AWS error when AWS could not be asked, `OwnIdentityError`,
+    `SimulatorNotRunningError`, and `NoCredentialsHereError` for an account that works without any:
+    that proves nothing, so nothing changes.
     """
     try:
         proof = prove_access(account)
-    except (CredentialsRefusedError, NoCredentialsHereError) as error:
+    except NoCredentialsHereError as error:
+        if account.is_usable:
+            raise  # AWS was not asked, and by other ways the account works
+        return mark_failed(account, str(error))
+    except CredentialsRefusedError as error:
         return mark_failed(account, str(error))
     account = mark_connected(account, proof.identity)
     account.update_guarded(trust_warning=proof.trust_warning, permissions=proof.as_rows())

@@ -22,7 +22,7 @@ from scans.aws.clients import CallerIdentity, open_session
 from scans.aws.collectors import instances
 from scans.aws.collectors.all import COLLECTORS
 from scans.aws.collectors.rows import Collector
-from scans.aws.errors import CredentialsRefusedError
+from scans.aws.errors import CredentialsRefusedError, OwnIdentityError
 from scans.aws.onboarding import ensure_nobody_elses
 from scans.aws.prices.store import load_book
 from scans.aws.runner import RULES_STEPS, Scan
@@ -71,7 +71,7 @@ def _is_account_to_blame(job: ScanJob, account: Account, error: BaseException | 
         return False  # not the account's
     if isinstance(error, CredentialsRefusedError):
         return True
-    if isinstance(error, SimulatorNotRunningError):
+    if isinstance(error, SimulatorNotRunningError | OwnIdentityError):
         return False  # AWS was not asked
     if isinstance(error, NoCredentialsHereError):
         return not account.is_usable  # AWS was not asked: one that works by other ways still does

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -114,12 +115,14 @@ class LiveVerdicts:
     def __init__(self) -> None:
         self._components: dict[str, Any] = {}
         self._read_at = float("-inf")
+        self._checking = threading.Lock()
 
     def components(self) -> dict[str, Any]:
-        if time.monotonic() - self._read_at > LIVE_FRESH_SECONDS:
-            self._components = {result.component: result.as_json() for result in run_checks()}
-            self._read_at = time.monotonic()
-        return self._components
+        with self._checking:  # who comes meanwhile waits for the checks under way, at most a second
+            if time.monotonic() - self._read_at > LIVE_FRESH_SECONDS:
+                self._components = {r.component: r.as_json() for r in run_checks()}
+                self._read_at = time.monotonic()
+            return self._components
 
     def forget(self) -> None:
         self._read_at = float("-inf")
