@@ -1,0 +1,1 @@
+"""The rows of alerts, one module a thing."""

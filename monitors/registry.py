@@ -1,0 +1,7 @@
+"""What the monitors app offers to the kernel."""
+
+from __future__ import annotations
+
+from hostmaster.core.registry import AppRegistry
+
+REGISTRY = AppRegistry()
