@@ -99,3 +99,8 @@ class ItemOut(Schema):
     def resolve_account(row: Any) -> UUID:
         account_id: UUID = row.account_id
         return account_id
+
+    @staticmethod
+    def resolve_state_since(row: Any) -> datetime:
+        since: datetime = row.state_since or row.first_seen_at
+        return since

@@ -161,7 +161,7 @@ class Facts:
         return items
 
     def _item(self, resource_id: str, name: str, spec: dict[str, Any]) -> CommitmentItem:
-        return CommitmentItem(resource_id, name, spec, self.now, self.now)
+        return CommitmentItem(resource_id, name, spec, self.now)
 
     def context(self, **of_item: Any) -> Context:
         """Without parameters: each rule gets its own."""

@@ -83,9 +83,11 @@ class InventoryStore:
         known = inventory(self.account, kind).filter(
             region=region, resource_id__in=[r.resource_id for r in batch]
         )
-        since = {
-            (resource_id, state): at
-            for resource_id, state, at in known.values_list("resource_id", "state", "state_since")
+        before = {
+            resource_id: (state, since)
+            for resource_id, state, since in known.values_list(
+                "resource_id", "state", "state_since"
+            )
         }
         model = _model_of(kind)
         items = [
@@ -95,7 +97,7 @@ class InventoryStore:
                 last_job=self.job,
                 last_seen_at=now,
                 first_seen_at=now,
-                state_since=since.get((row.resource_id, row.state), now),
+                state_since=_state_since(row, before.get(row.resource_id), now),
                 **_columns(row, self.prices),
             )
             for row in batch
@@ -120,6 +122,14 @@ class InventoryStore:
             gone_at=Coalesce(F("gone_at"), now),
             last_job=self.job,
         )
+
+
+def _state_since(
+    row: ResourceRow, before: tuple[str, datetime | None] | None, now: datetime
+) -> datetime | None:
+    """`before`: the state it was last seen in, and since when."""
+    state, since = before or (row.state, None)
+    return since if state == row.state else now
 
 
 def inventory(account: Account, kind: str) -> InventoryQuerySet:

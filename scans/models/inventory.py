@@ -25,7 +25,9 @@ class InventoryItem(AccountOwned):
     name = models.CharField(max_length=255, blank=True, default="")
     state = models.CharField(max_length=40, blank=True, default="")
     state_since = models.DateTimeField(
-        default=timezone.now, help_text="When a scan first saw it in this state."
+        null=True,
+        blank=True,
+        help_text="When a scan first saw it in this state; empty: it was never seen in another.",
     )
     tags = models.JSONField(default=dict, blank=True)
     spec = models.JSONField(default=dict, blank=True, help_text="What only this kind of thing has.")

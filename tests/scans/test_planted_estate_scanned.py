@@ -77,7 +77,7 @@ def test_truths_of_an_estate_are_found_through_a_whole_scan(aws_simulator: Simul
     # A first scan cannot know how long things have been so; a month later they have been.
     long_ago = timezone.now() - timedelta(days=30)
     for model in (Resource, Instance):
-        model.objects.update(state_since=long_ago, first_seen_at=long_ago)
+        model.objects.update(first_seen_at=long_ago)
     job = scanned(account)
     truths = {
         ("ec2.idle", idle): (0.192 * 730, 0.192 * 730),

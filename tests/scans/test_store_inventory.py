@@ -90,7 +90,16 @@ def test_a_change_is_stored_and_dates_the_new_state(store: InventoryStore) -> No
     changed = Resource.objects.get()
     assert (changed.pk, changed.state, changed.name) == (first.pk, "available", "data")
     assert changed.first_seen_at == first.first_seen_at
-    assert changed.state_since > first.state_since
+    assert changed.state_since is not None
+    assert changed.state_since > first.first_seen_at
+
+
+def test_a_thing_never_seen_in_another_state_is_as_old_as_its_first_sight(
+    store: InventoryStore,
+) -> None:
+    store.write(REGION, VOLUME, [volume_row()])
+    store.write(REGION, VOLUME, [volume_row()])
+    assert Resource.objects.get().state_since is None
 
 
 def test_a_row_named_twice_in_a_page_is_stored_once_as_last_told(store: InventoryStore) -> None:

@@ -30,8 +30,8 @@ class CommitmentItem:
     resource_id: str
     name: str
     spec: dict[str, Any]
-    state_since: datetime
     first_seen_at: datetime
+    state_since: datetime | None = None
     region: str = EVERYWHERE
     state: str = "active"
     tags: dict[str, str] = field(default_factory=dict)

@@ -33,7 +33,7 @@ class Item(Protocol):
     resource_id: str
     name: str
     state: str
-    state_since: datetime  # when a scan first saw it in this state
+    state_since: datetime | None  # when a scan first saw it in this state, after another one
     first_seen_at: datetime
     tags: Any  # JSON: text by text
     spec: Any  # JSON; which keys, the collector of its kind decides
@@ -210,9 +210,14 @@ def _breaks_a_line(character: str) -> bool:
     return category.startswith("C") or category in {"Zl", "Zp"}
 
 
+def in_state_since(item: Item) -> datetime:
+    """When a scan first saw the item in its present state."""
+    return item.state_since or item.first_seen_at
+
+
 def was_never_otherwise(item: Item) -> bool:
     """No scan has seen the item in another state than now."""
-    return item.state_since <= item.first_seen_at
+    return in_state_since(item) <= item.first_seen_at
 
 
 def label(item: Item) -> str:

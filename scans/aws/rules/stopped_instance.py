@@ -7,7 +7,17 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from scans.aws.collectors.rows import INSTANCE
-from scans.aws.rules.finding import ADDRESSES, VOLUMES, Context, Finding, Item, Rule, label, usd
+from scans.aws.rules.finding import (
+    ADDRESSES,
+    VOLUMES,
+    Context,
+    Finding,
+    Item,
+    Rule,
+    in_state_since,
+    label,
+    usd,
+)
 from scans.aws.rules.knowledge import age_of, related, tells_unknown
 from scans.aws.rules.saving import basis_of, monthly
 from scans.aws.rules.volume_cost import size_gb, snapshot_usd, volume_usd
@@ -75,9 +85,9 @@ def stopped_since(instance: Item) -> tuple[datetime, str]:
         try:
             at = datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
         except ValueError:
-            return instance.state_since, "first seen stopped"
+            return in_state_since(instance), "first seen stopped"
         return at, "told by AWS"
-    return instance.state_since, "first seen stopped"
+    return in_state_since(instance), "first seen stopped"
 
 
 RULE = Rule(

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from scans.aws.collectors.addresses import UNASSOCIATED
 from scans.aws.collectors.rows import ADDRESS
-from scans.aws.rules.finding import Context, Finding, Item, Rule, label, plain, usd
+from scans.aws.rules.finding import (
+    Context,
+    Finding,
+    Item,
+    Rule,
+    in_state_since,
+    label,
+    plain,
+    usd,
+)
 from scans.aws.rules.knowledge import age_of, tells_unknown
 from scans.aws.rules.saving import basis_of, monthly
 from scans.models import Confidence
@@ -22,7 +31,8 @@ def judge(address: Item, context: Context) -> Finding | None:
     """
     if address.state != UNASSOCIATED or address.spec.get("is_own_range"):
         return None
-    if context.now - address.state_since < context.days("min_age_days"):
+    since = in_state_since(address)
+    if context.now - since < context.days("min_age_days"):
         return None
     price = context.prices.address_hourly(address.region)
     saving = usd(monthly(price.usd))
@@ -38,9 +48,9 @@ def judge(address: Item, context: Context) -> Finding | None:
         action="Release it.",
         risk="It never comes back: whoever has it written down, in DNS or an allow list, loses it.",
         evidence={
-            "since": address.state_since.isoformat(),
+            "since": since.isoformat(),
             "since_is": "seen unassociated",
-            "age_days": age_of(address.state_since, context.now).days,
+            "age_days": age_of(since, context.now).days,
             "public_ip": plain(str(address.spec.get("public_ip", ""))),
             "usd_per_hour": str(price.usd),
             **basis_of(price),

@@ -11,6 +11,7 @@ from scans.aws.rules.finding import (
     Finding,
     Item,
     Rule,
+    in_state_since,
     label,
     usd,
     was_never_otherwise,
@@ -68,8 +69,9 @@ def judge(volume: Item, context: Context) -> Finding | None:
 def _since(volume: Item, context: Context) -> tuple[datetime | None, Confidence]:
     """Since when it is old enough, `None` while it is not."""
     min_age = context.days("min_age_days")
-    if context.now - volume.state_since >= min_age:
-        return volume.state_since, Confidence.HIGH
+    seen_since = in_state_since(volume)
+    if context.now - seen_since >= min_age:
+        return seen_since, Confidence.HIGH
     created_at = instant_of(volume.spec, "created_at")
     if created_at is None or not was_never_otherwise(volume):
         return None, Confidence.LOW

@@ -25,7 +25,7 @@ class FakeItem:
     resource_id: str = "vol-1"
     name: str = ""
     state: str = "available"
-    state_since: datetime = LONG_AGO
+    state_since: datetime | None = LONG_AGO
     first_seen_at: datetime = LONG_AGO
     tags: Any = field(default_factory=dict)
     spec: Any = field(default_factory=dict)

@@ -356,7 +356,7 @@ def make_gap(**spec: Any) -> CommitmentItem:
         "steady_hourly_usd": Decimal("0.4"),
         **spec,
     }
-    return CommitmentItem("savings_plans", "Savings Plans", known, NOW, NOW)
+    return CommitmentItem("savings_plans", "Savings Plans", known, NOW)
 
 
 @pytest.mark.parametrize(
@@ -390,7 +390,7 @@ def make_commitment(days_left: float, **spec: Any) -> CommitmentItem:
         "utilization": Decimal(1),
         **spec,
     }
-    return CommitmentItem("sp-1", "Compute 1yr", known, NOW, NOW)
+    return CommitmentItem("sp-1", "Compute 1yr", known, NOW)
 
 
 @pytest.mark.parametrize(

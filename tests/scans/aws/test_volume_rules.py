@@ -59,6 +59,8 @@ NOTHING_RELATED: dict[str, list[Any]] = {"images": [], "volumes": []}
         ("first scan, new volume", "available", NOW, NOW, ago(days=6.99999), None),
         ("first scan, age unknown", "available", NOW, NOW, None, None),
         ("never seen attached", "available", ago(days=3), ago(days=3), LONG_AGO, "low"),
+        ("never seen otherwise, for a week", "available", None, WEEK, WEEK, "high"),
+        ("never seen otherwise, for a day", "available", None, ago(days=1), ago(days=1), None),
         ("in use", "in-use", LONG_AGO, LONG_AGO, LONG_AGO, None),
         ("being made", "creating", LONG_AGO, LONG_AGO, LONG_AGO, None),
     ],
@@ -66,7 +68,7 @@ NOTHING_RELATED: dict[str, list[Any]] = {"images": [], "volumes": []}
 def test_unattached_volume_by_age(
     case: str,
     state: str,
-    state_since: datetime,
+    state_since: datetime | None,
     first_seen_at: datetime,
     created_at: datetime | None,
     confidence: str | None,
@@ -248,13 +250,16 @@ def test_snapshot_without_a_readable_date_is_unknown(taken_at: str | None) -> No
 @pytest.mark.parametrize(
     ("state", "state_since", "is_found"),
     [
+        ("unassociated", None, True),
         ("unassociated", ago(days=1), True),
         ("unassociated", ago(hours=23.99), False),
         ("unassociated", NOW, False),
         ("associated", LONG_AGO, False),
     ],
 )
-def test_unassociated_address_by_age(state: str, state_since: datetime, is_found: bool) -> None:
+def test_unassociated_address_by_age(
+    state: str, state_since: datetime | None, is_found: bool
+) -> None:
     verdict = judge("eip.unassociated", make_address(state=state, state_since=state_since))
     assert bool(verdict) == is_found
     if is_found:
