@@ -36,6 +36,9 @@ BYTES_PROCESSED = "bytes_processed"
 HEALTHY_HOSTS = "healthy_hosts"
 BUCKET_SIZE = "bucket_size_bytes"
 
+# The share of weeks an hour of the week stays at or below its figure: three of four.
+MOST_WEEKS_PERCENT = 75
+
 # Of these AWS writes only hours that are not zero: an hour without a value is one without any.
 SPARSE = frozenset({REQUESTS})
 # Of kinds of things in these states alone there is something to measure.
@@ -194,7 +197,7 @@ class Series:
         start = self.window.bounds(HOUR)[0]
         first = start.weekday() * 24 + start.hour
         return [
-            _folded(self.hours[(hour - first) % HOURS_A_WEEK :: HOURS_A_WEEK], _mean)
+            _folded(self.hours[(hour - first) % HOURS_A_WEEK :: HOURS_A_WEEK], _in_most_weeks)
             for hour in range(HOURS_A_WEEK)
         ]
 
@@ -344,6 +347,10 @@ def _of_bucket(ask: _Asking) -> Question:
 def _folded(values: array[float], fold: Any) -> float | None:
     known = [value for value in values if not math.isnan(value)]
     return _short(fold(known)) if known else None
+
+
+def _in_most_weeks(values: Sequence[float]) -> float:
+    return percentile(sorted(values), MOST_WEEKS_PERCENT)
 
 
 def _mean(values: Sequence[float]) -> float:

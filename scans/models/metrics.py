@@ -32,7 +32,10 @@ class MetricSummary(AccountOwned):
     maximum = models.FloatField(null=True, blank=True)
     total = models.FloatField(null=True, blank=True)
     hour_of_week = models.JSONField(
-        null=True, blank=True, help_text="168 averages, Monday 00:00 UTC first; null: unknown."
+        null=True,
+        blank=True,
+        help_text="What each of 168 hours, Monday 00:00 UTC first, stayed at or below in three "
+        "weeks of four; null: unknown.",
     )
     daily = models.JSONField(
         null=True, blank=True, help_text="A total or average of each 24 h, newest last."

@@ -17,7 +17,7 @@ from tests.scans.planted import HOSTILE, REGION, Estate, plant
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
-# Rules that need what this estate has not (four weeks of hours), or that are off unless wanted.
+# Rules that need what this estate has not (hours of the week), or that are off unless wanted.
 NOT_PLANTED = {"ec2.schedule", "ec2.graviton"}
 
 
@@ -69,7 +69,7 @@ def test_what_cannot_be_judged_is_counted_and_has_a_reason(estate: Estate) -> No
     for rule, expected in estate.unknown.items():
         assert rules[rule]["unknown"] == expected, rule
     told = {rule: counts["unknown"] for rule, counts in rules.items() if counts["unknown"]}
-    assert set(told) - set(estate.unknown) == {"ec2.schedule"}, "nobody kept four weeks"
+    assert set(told) - set(estate.unknown) == {"ec2.schedule"}, "nobody kept hours of the week"
     for rule, counts in rules.items():
         assert sum(why["count"] for why in counts["reasons"]) == counts["unknown"], rule
         if not counts["looked_at"]:

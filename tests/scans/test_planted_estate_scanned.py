@@ -26,12 +26,16 @@ def put(url: str, namespace: str, metric: str, value: float, **dimensions: str) 
     estate.put_hours(url, REGION, namespace, metric, dimensions, [value] * TWO_WEEKS)
 
 
-def start_instance(url: str, instance_type: str, cpu: float, bytes_an_hour: float) -> str:
+def run_instance(url: str, instance_type: str) -> str:
     ec2 = estate.outside(url, "ec2", REGION)
     started = ec2.run_instances(
         ImageId=estate.IMAGE_ID, InstanceType=instance_type, MinCount=1, MaxCount=1
     )
-    instance_id = str(started["Instances"][0]["InstanceId"])
+    return str(started["Instances"][0]["InstanceId"])
+
+
+def start_instance(url: str, instance_type: str, cpu: float, bytes_an_hour: float) -> str:
+    instance_id = run_instance(url, instance_type)
     put_usage(url, instance_id, cpu, bytes_an_hour)
     return instance_id
 
@@ -39,6 +43,16 @@ def start_instance(url: str, instance_type: str, cpu: float, bytes_an_hour: floa
 def put_usage(url: str, instance_id: str, cpu: float, bytes_an_hour: float) -> None:
     put(url, "AWS/EC2", "CPUUtilization", cpu, InstanceId=instance_id)
     put(url, "AWS/EC2", "NetworkIn", bytes_an_hour, InstanceId=instance_id)
+
+
+def put_nights(url: str, instance_id: str, *, cpu: float, bytes_an_hour: float) -> None:
+    """Usage by day, and none from midnight to six."""
+    hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    hours = [(hour - timedelta(hours=ago)).hour for ago in range(TWO_WEEKS, 0, -1)]
+    where = {"InstanceId": instance_id}
+    for metric, value in (("CPUUtilization", cpu), ("NetworkIn", bytes_an_hour)):
+        values = [0.0 if hour < 6 else value for hour in hours]
+        estate.put_hours(url, REGION, "AWS/EC2", metric, where, values)
 
 
 def put_services(url: str, planted: estate.Estate) -> None:
@@ -70,6 +84,8 @@ def test_truths_of_an_estate_are_found_through_a_whole_scan(aws_simulator: Simul
     idle = start_instance(url, "m5.xlarge", 1, 1000)
     oversized = start_instance(url, "m5.4xlarge", 12, 5e9)
     previous = start_instance(url, "m4.2xlarge", 60, 5e9)
+    asleep = run_instance(url, "m5.large")
+    put_nights(url, asleep, cpu=60, bytes_an_hour=5e9)
     unread = start_instance(url, "m5.large", 60, 5e9)
     estate.outside(url, "ec2", REGION).terminate_instances(InstanceIds=[unread])
     account = make_simulated_account(regions=(REGION,))
@@ -82,6 +98,7 @@ def test_truths_of_an_estate_are_found_through_a_whole_scan(aws_simulator: Simul
     truths = {
         ("ec2.idle", idle): (0.192 * 730, 0.192 * 730),
         ("ec2.rightsize", oversized): ((0.768 - 0.192) * 730, (0.768 - 0.192) * 730),
+        ("ec2.schedule", asleep): (0.096 * 42 * 4.345, 0.096 * 42 * 4.345),
         ("prev_gen", previous): ((0.40 - 0.384) * 730, (0.40 - 0.384) * 730),
         ("ebs.unattached", planted.volume_id): (50 * 0.03, 50 * 0.08),
         ("eip.unassociated", planted.allocation_id): (3.65, 3.65),
@@ -104,10 +121,10 @@ def test_truths_of_an_estate_are_found_through_a_whole_scan(aws_simulator: Simul
     for end, name in ((0, "saving_low_usd"), (1, "saving_high_usd")):
         total = sum(truth[end] for truth in truths.values())
         assert float(summary["recommendations"][name]) == pytest.approx(total, rel=0.01)
-    assert summary["rules"]["ec2.idle"]["looked_at"] == 4
+    assert summary["rules"]["ec2.idle"]["looked_at"] == 5
     assert summary["rules"]["ec2.idle"]["unknown"] == 0
     # Nobody kept figures of the disks.
-    assert summary["rules"]["ebs.low_io"]["unknown"] == 4
+    assert summary["rules"]["ebs.low_io"]["unknown"] == 5
 
 
 def system_disks() -> list[str]:

@@ -66,7 +66,9 @@ class Figures:
     p99: float | None = None
     maximum: float | None = None
     total: float | None = None
-    hour_of_week: Sequence[float | None] | None = None  # 168 averages, Monday 00 UTC first
+    hour_of_week: Sequence[float | None] | None = (
+        None  # by `MOST_WEEKS_PERCENT`; Monday 00 UTC first
+    )
     daily: Sequence[float | None] | None = None  # newest last
     computed_at: datetime | None = None
 

@@ -295,7 +295,7 @@ def week_figures(idle_hours: range, *, days: int = 28) -> tuple[Figures, Figures
         (range(2), None),
         (range(48), "20.02"),
         (range(167), "69.66"),
-        (range(168), None),  # that is no schedule
+        (range(168), None),  # that is no schedule but an idle instance
     ],
 )
 def test_instance_that_sleeps_at_fixed_hours(hours: range, high: str | None) -> None:
@@ -326,8 +326,22 @@ def test_sleeping_hours_by_their_limits(name: str, value: float | None, is_found
     assert bool(judge("ec2.schedule", FakeInstance(), cpu_figures, network)) == is_found
 
 
-def test_sleeping_hours_are_unknown_before_four_weeks() -> None:
-    assert unknown(judge("ec2.schedule", FakeInstance(), *week_figures(range(48), days=27)))
+@pytest.mark.parametrize(
+    ("days", "confidence"), [(28, Confidence.MEDIUM), (27, Confidence.LOW), (14, Confidence.LOW)]
+)
+def test_two_sleeping_weeks_do_and_four_are_better(days: int, confidence: Confidence) -> None:
+    verdict = judge("ec2.schedule", FakeInstance(), *week_figures(range(48), days=days))
+    assert found(verdict).confidence == confidence
+
+
+def test_an_instance_that_sleeps_in_all_hours_known_has_no_schedule() -> None:
+    week = [None if hour % 50 == 0 else 3.0 for hour in range(168)]
+    cpu = level("cpu_percent", 3, days=28, hour_of_week=week)
+    assert judge("ec2.schedule", FakeInstance(), cpu, week_figures(range(168))[1]) is None
+
+
+def test_sleeping_hours_are_unknown_before_two_weeks() -> None:
+    assert unknown(judge("ec2.schedule", FakeInstance(), *week_figures(range(48), days=13)))
     no_week = (level("cpu_percent", 4, days=28), amount("network_bytes", 1, days=28))
     assert "hour of the week" in unknown(judge("ec2.schedule", FakeInstance(), *no_week)).reason
 

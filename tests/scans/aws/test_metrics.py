@@ -127,8 +127,19 @@ def test_hours_of_the_week_begin_on_monday() -> None:
     week = series.reading().hour_of_week
     assert week is not None
     assert len(week) == 168
-    assert (week[9], week[167]) == (20, 7)
+    assert (week[9], week[167]) == (30, 7)
     assert [hour for hour, value in enumerate(week) if value is not None] == [9, 167]
+
+
+def test_one_busy_week_of_four_is_an_exception_and_two_are_not() -> None:
+    window = Window.before(NOW, 28)
+    series = Series(question(wants_week=True), window)
+    for week, (monday, tuesday) in enumerate([(90, 90), (1, 90), (2, 3), (3, 4)]):
+        day = datetime(2026, 11, 2, 9, tzinfo=UTC) + timedelta(weeks=week)
+        series.add(CPU, [(day, monday), (day + timedelta(days=1), tuesday)])
+    by_hour = series.reading().hour_of_week
+    assert by_hour is not None
+    assert (by_hour[9], by_hour[24 + 9]) == (3, 90)
 
 
 @given(st.lists(st.floats(0, 1e9), min_size=1, max_size=50), st.integers(1, 100))
