@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from types import FrameType
-from typing import Any
+from types import FrameType, TracebackType
+from typing import Any, Self
 
+from django.db import Error
 from django.utils import timezone
 from django_q.exceptions import TimeoutException
 
@@ -19,6 +20,7 @@ from scans.models import ScanJob
 from scans.presentation import LOOK_SECONDS, ScanView
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+RING_AGAIN_SECONDS = 0.2
 
 # Between two attempts the workers leave the scan to us; should we die, they take it that later.
 OURS_FOR = timedelta(minutes=1)
@@ -27,6 +29,63 @@ ACTOR = "run_scan"
 GIVE_WAY_TRIES = 5
 
 Handler = Callable[[int, FrameType | None], Any] | int | None
+
+
+class StopSignals:
+    """Within it Ctrl-C and SIGTERM end what may be interrupted, and `stopped_by` says which came;
+    so does SIGALRM for a deadline."""
+
+    def __init__(self) -> None:
+        self.stopped_by: int | None = None
+        self._before: dict[signal.Signals, Handler] = {}
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._stop) for number in STOP_SIGNALS}
+        self._before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._ring)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.silence()
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    @contextmanager
+    def deadline(self, seconds: float) -> Iterator[None]:
+        """What django-q2's timer does in a worker."""
+        signal.setitimer(signal.ITIMER_REAL, seconds, RING_AGAIN_SECONDS)
+        if self.stopped_by is not None:
+            self._ring_soon()  # it came just before, and its alarm was taken away
+        try:
+            yield
+        finally:
+            self.silence()
+
+    def silence(self) -> None:
+        """No alarm any more."""
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def _stop(self, signum: int, frame: FrameType | None) -> None:
+        self.stopped_by = self.stopped_by or signum
+        self._ring_soon()
+
+    def _ring_soon(self) -> None:
+        # Again and again: now may be just before the handler that is to be interrupted.
+        signal.setitimer(signal.ITIMER_REAL, 0.01, RING_AGAIN_SECONDS)
+
+    def _ring(self, signum: int, frame: FrameType | None) -> None:
+        is_late = self.stopped_by is None
+        stopping.raise_in_handler(TimeoutException() if is_late else stopping.StoppingError())
+
+
+def held_by_this_process() -> ScanJob | None:
+    """The scan this process has claimed and did not end."""
+    found: ScanJob | None = ScanJob.objects.held_by_lane(leases.own_origin()).first()
+    return found
 
 
 class Foreground:
@@ -38,26 +97,41 @@ class Foreground:
     it. What another process runs goes on.
     """
 
-    def __init__(self, job: ScanJob, view: ScanView, *, is_retrying: bool = True) -> None:
+    def __init__(
+        self, job: ScanJob, view: ScanView, signals: StopSignals, *, is_retrying: bool = True
+    ) -> None:
         self.job = job
-        self.stopped_by: int | None = None
         self.is_ours = self._is_held
+        self.kept_because: Error | None = None  # it could not be given back
         self._view = view
+        self._signals = signals
         self._is_retrying = is_retrying
         self._retry_at: datetime | None = None  # set: it waits for its next attempt, by us
 
     def run(self) -> ScanJob:
-        """Until the scan is over or a signal comes (`stopped_by`)."""
-        with self._signals(), shell.lent_shell_login():
-            while self.job.is_open and self.stopped_by is None:
-                self._step()
-            if self.is_ours and self.stopped_by is not None:
+        """Until the scan is over or a signal comes."""
+        with shell.lent_shell_login():
+            while self.job.is_open and not self._is_stopped:
+                self._step_on()
+            if self.is_ours and self._is_stopped:
                 self._give_way()
         return self.job
 
     @property
+    def _is_stopped(self) -> bool:
+        return self._signals.stopped_by is not None
+
+    @property
     def _is_held(self) -> bool:
         return self.job.is_running and leases.is_ours(self.job.lease_owner)
+
+    def _step_on(self) -> None:
+        try:
+            self._step()
+        except Error:
+            if not self._is_stopped:
+                raise
+            stopping.drop_connections()  # giving way begins anew
 
     def _step(self) -> None:
         if self._is_held:
@@ -74,10 +148,11 @@ class Foreground:
         if not self._is_retrying and not job.update_guarded(max_attempts=job.attempts):
             self._reload()
             return
-        with self._view.watching(job), self._deadline():
+        seconds = job.job_kind.deadline.total_seconds()
+        with self._view.watching(job), self._signals.deadline(seconds):
             engine.execute(job)
         self._reload()
-        if job.state == job.WAITING_STATE and self.stopped_by is None:
+        if job.state == job.WAITING_STATE and not self._is_stopped:
             self._keep_for_retry()
 
     def _keep_for_retry(self) -> None:
@@ -111,13 +186,20 @@ class Foreground:
         self._reload()
 
     def _give_way(self) -> None:
+        self._signals.silence()
         for _ in range(GIVE_WAY_TRIES):
-            self._reload()
-            if not self.job.is_open or self._gave_way():
-                return
+            try:
+                self._reload()
+                if not self.job.is_open or self._gave_way():
+                    self.kept_because = None
+                    return
+            except Error as error:
+                self.kept_because = error
+                stopping.drop_connections()
+                time.sleep(LOOK_SECONDS)
 
     def _gave_way(self) -> bool:
-        if self.stopped_by == signal.SIGINT or self.job.uses_shell_login:
+        if self._signals.stopped_by == signal.SIGINT or self.job.uses_shell_login:
             return self.job.cancel(actor=ACTOR, reason="Stopped in the shell that ran it.")
         if self._is_held:
             return engine.hand_back(self.job)
@@ -126,34 +208,3 @@ class Foreground:
 
     def _reload(self) -> None:
         self.job.refresh_from_db()
-
-    @contextmanager
-    def _deadline(self) -> Iterator[None]:
-        """What django-q2's timer does in a worker."""
-        signal.setitimer(signal.ITIMER_REAL, self.job.job_kind.deadline.total_seconds())
-        try:
-            yield
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        before: dict[signal.Signals, Handler] = {
-            number: signal.signal(number, self._stop) for number in STOP_SIGNALS
-        }
-        before[signal.SIGALRM] = signal.signal(signal.SIGALRM, self._ring)
-        try:
-            yield
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _stop(self, signum: int, frame: FrameType | None) -> None:
-        self.stopped_by = self.stopped_by or signum
-        # Again and again: now may be just before the handler that is to be interrupted.
-        signal.setitimer(signal.ITIMER_REAL, 0.01, 0.2)
-
-    def _ring(self, signum: int, frame: FrameType | None) -> None:
-        is_late = self.stopped_by is None
-        stopping.raise_in_handler(TimeoutException() if is_late else stopping.StoppingError())

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 
+from django.db import connection, transaction
 from django.utils import timezone
 
 from hostmaster.core.jobs.drains import Turn
@@ -42,6 +43,47 @@ def handle_stubborn(job: Errand) -> None:
     _start(job)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     time.sleep(job.seconds)
+
+
+def handle_query(job: Errand) -> None:
+    """Long in the database itself, in a transaction that has written."""
+    with transaction.atomic():
+        _start(job)
+        with connection.cursor() as cursor:
+            if connection.vendor == "sqlite":
+                cursor.connection.create_function("pg_sleep", 1, _told_in_a_function)
+            cursor.execute("SELECT pg_sleep(%s)", [job.seconds])
+
+
+def _told_in_a_function(seconds: float) -> None:
+    """In C nothing interrupts SQLite; what Django gives it in Python can be."""
+    os.kill(os.getpid(), signal.SIGUSR1)
+    time.sleep(seconds)
+
+
+def handle_torn(job: Errand) -> None:
+    """Told to stop where Django thinks itself in a transaction and no one will end it."""
+    transaction.atomic().__enter__()
+    _start(job)
+    os.kill(os.getpid(), signal.SIGUSR1)
+    time.sleep(job.seconds)
+
+
+class _Deaf:
+    """Python drops what is raised in a `__del__`."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+
+def handle_deaf(job: Errand) -> None:
+    """The first word to stop is lost; another comes when the first had its time."""
+    _start(job)
+    _Deaf()
+    ends = time.monotonic() + job.seconds
+    while time.monotonic() < ends:
+        time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGUSR1)
 
 
 def handle_overrun(job: Errand) -> None:

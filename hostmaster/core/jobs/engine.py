@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.apps import apps
@@ -90,12 +91,13 @@ def execute(job: DurableJob) -> None:
             fields = _handle(job)
         finished = finish(job, fields, time.monotonic() - started)
     except stopping.StoppingError:
-        hand_back(job)
+        _hand_back_interrupted(job, owner)
         return
     except LeaseLostError:
         _log_dropped(job)
         return
     except TimeoutException:  # django-q2's, a SystemExit: `except Exception` never sees it
+        stopping.drop_connections()
         error = DeadlinePassedError(f"Not finished within {job.job_kind.deadline}.")
     except Exception as raised:
         logger.exception("%s %s failed", job._meta.label, job.pk)
@@ -111,8 +113,15 @@ def execute(job: DurableJob) -> None:
 
 def _handle(job: DurableJob) -> Mapping[str, Any]:
     kind = job.job_kind
-    with _renewed(job, kind), _interruptible():
-        return resolve(kind.handler)(job) or {}
+    with _renewed(job, kind):
+        return stopping.run_interruptible(partial(resolve(kind.handler), job)) or {}
+
+
+def _hand_back_interrupted(job: DurableJob, owner: str) -> None:
+    stopping.drop_connections()
+    job.refresh_from_db()  # the row may have been written and the instance not, or reversely
+    if job.lease_owner != owner or not hand_back(job):
+        _log_dropped(job)
 
 
 def _log_dropped(job: DurableJob) -> None:
@@ -267,13 +276,3 @@ def _renewed(job: DurableJob, kind: JobKind) -> Iterator[None]:
     with Renewal(renew, every=every) as renewal:
         job.watch_lease(renewal.lost)
         yield
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Only a handler may be interrupted by a stop, never a claim or a settle."""
-    stopping.allow_interrupt(True)
-    try:
-        yield
-    finally:
-        stopping.allow_interrupt(False)

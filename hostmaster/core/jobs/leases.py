@@ -27,15 +27,19 @@ def lane_instance() -> str:
     return os.environ.get(LANE_INSTANCE_VARIABLE, "")
 
 
+def own_origin() -> str:
+    """What all owners of this process begin with."""
+    return f"{lane_instance() or socket.gethostname()}/{os.getpid()}"
+
+
 def new_owner() -> str:
     """A name for one claim that nobody else ever had."""
-    origin = lane_instance() or socket.gethostname()
-    return f"{origin}/{os.getpid()}/{secrets.token_hex(6)}"
+    return f"{own_origin()}/{secrets.token_hex(6)}"
 
 
 def is_ours(owner: str) -> bool:
     """`owner` is a name this process made for itself."""
-    return owner.rpartition("/")[0] == new_owner().rpartition("/")[0]
+    return owner.rpartition("/")[0] == own_origin()
 
 
 def acquire(name: str, owner: str, ttl: timedelta) -> bool:

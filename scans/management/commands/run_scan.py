@@ -16,7 +16,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from rich.console import Console
 
 from hostmaster.core import logs
-from hostmaster.core.jobs import leases
+from hostmaster.core.jobs import leases, stopping
 from hostmaster.core.tenants.models import Tenant
 from hostmaster.core.tenants.services import (
     TenantChoiceError,
@@ -26,7 +26,7 @@ from hostmaster.core.tenants.services import (
 from scans.api.scans import ScanDetailOut
 from scans.aws.accounts import NoCredentialsHereError
 from scans.aws.errors import AWS_ERRORS, CredentialsRefusedError, safe_message
-from scans.foreground import ACTOR, Foreground
+from scans.foreground import ACTOR, Foreground, StopSignals, held_by_this_process
 from scans.models import Account, ScanJob
 from scans.presentation import ScanView, failure, print_summary
 from scans.services import request_scan, request_scan_by_shell, request_url_scan
@@ -90,8 +90,9 @@ class Command(BaseCommand):
             job = self._request(options)
             self.stdout.write(_as_json(job) if options["json"] else str(job.pk))
             return
-        with _quiet_logs() if self._is_read_by_a_person(options) else nullcontext():
-            self._run(self._request(options, claim=True), options)
+        quiet = _quiet_logs() if self._is_read_by_a_person(options) else nullcontext()
+        with quiet, StopSignals() as signals:
+            self._run(self._claim(options, signals), options, signals)
 
     def _refuse_what_does_not_fit(self, options: dict[str, Any]) -> None:
         if options["queue"] and options["current_credentials"]:
@@ -127,6 +128,17 @@ class Command(BaseCommand):
             message = f"AWS could not be asked: {logs.mask(safe_message(error))}"
             raise CommandError(message, returncode=FAILED) from error
 
+    def _claim(self, options: dict[str, Any], signals: StopSignals) -> ScanJob:
+        """As `_request`, until a signal comes. What is ours by then is left by `_run`."""
+        try:
+            return stopping.run_interruptible(partial(self._request, options, claim=True))
+        except stopping.StoppingError:
+            stopping.drop_connections()
+            if (job := held_by_this_process()) is not None:
+                return job
+            self.stderr.write("Stopped before the scan began.")
+            sys.exit(128 + (signals.stopped_by or 0))
+
     def _requester(
         self, tenant: Tenant, options: dict[str, Any], claim: bool
     ) -> Callable[[], ScanJob]:
@@ -140,15 +152,15 @@ class Command(BaseCommand):
         account = _find_account(tenant, options["account"])
         return partial(request_scan, account, regions=regions, requested_by=ACTOR, claim=claim)
 
-    def _run(self, job: ScanJob, options: dict[str, Any]) -> None:
+    def _run(self, job: ScanJob, options: dict[str, Any], signals: StopSignals) -> None:
         with ScanView(self.console) as view:
             if not leases.is_ours(job.lease_owner):
                 view.say(_already_open(job))
-            foreground = Foreground(job, view, is_retrying=not options["no_retry"])
+            foreground = Foreground(job, view, signals, is_retrying=not options["no_retry"])
             job = foreground.run()
-        if foreground.stopped_by is not None:
+        if signals.stopped_by is not None:
             self.stderr.write(_how_left(foreground))
-            sys.exit(128 + foreground.stopped_by)
+            sys.exit(128 + signals.stopped_by)
         self._report(job, options)
 
     def _report(self, job: ScanJob, options: dict[str, Any]) -> None:
@@ -205,6 +217,9 @@ def _how_left(foreground: Foreground) -> str:
     job = foreground.job
     if not foreground.is_ours:
         return f"Scan {job.pk} goes on: it is run elsewhere."
+    if foreground.kept_because is not None:
+        reason = logs.exception_text(foreground.kept_because)
+        return f"Scan {job.pk} could not be given back, its lease will end: {reason}"
     if job.is_open:
         return f"Scan {job.pk} was given back to the workers."
     return f"Scan {job.pk} is {job.get_state_display().lower()}."
