@@ -167,7 +167,8 @@ def registry_messages(registry: Registry) -> list[CheckMessage]:
 
 def _verbs(registry: Registry) -> Iterator[str]:
     for kind in registry.jobs.values():
-        yield kind.handler
+        if kind.handler:
+            yield kind.handler
         if kind.after_settle:
             yield kind.after_settle
     yield from (bell.task for bell in registry.doorbells.values())

@@ -31,7 +31,10 @@ class RegistryError(Exception):
 class JobKind:
     """One kind of durable job. `handler(job) -> Mapping[str, object] | None` does the work outside
     any transaction, is safe to repeat and returns the fields to store with the final state.
-    `after_settle(job, error)` runs inside the settling transaction: database only."""
+    `after_settle(job, error)` runs inside the settling transaction: database only.
+
+    A kind with a `drain` is worked off by that drain, in batches; the engine never touches it and
+    its `handler` is empty. It is listed, counted and retried like the others."""
 
     model: str  # "scans.ScanJob"
     kind: str  # "aws"
@@ -42,10 +45,13 @@ class JobKind:
     after_settle: str = ""
     cap: Callable[[], int] | None = None  # at most so many at once in one lane process, with
     cap_group: str = ""  # all kinds of this group counted together
+    drain: str = ""  # the name of the drain that works it off
 
     def __post_init__(self) -> None:
         if self.cap is not None and not self.cap_group:
             raise RegistryError(f"The cap of job kind {self.kind!r} needs a cap_group.")
+        if bool(self.handler) == bool(self.drain):
+            raise RegistryError(f"Job kind {self.kind!r} needs a handler or a drain.")
 
 
 @dataclass(frozen=True)
@@ -143,7 +149,8 @@ class Registry:
             raise RegistryError(f"No job kind {kind!r} is registered for {model}.") from None
 
     def lane_kinds(self, lane: Lane) -> list[JobKind]:
-        return [kind for kind in self.jobs.values() if kind.lane is lane]
+        """The kinds that the engine runs in this lane; its drains see to theirs."""
+        return [kind for kind in self.jobs.values() if kind.lane is lane and not kind.drain]
 
     def lane_drains(self, lane: Lane) -> list[Drain]:
         return [drain for drain in self.drains.values() if drain.lane is lane]

@@ -33,11 +33,30 @@ def ring(name: str, *args: str | int) -> None:
 
 
 def ring_job(job: DurableJob) -> None:
-    """Ask the job's lane to run it once this transaction commits."""
+    """Ask the job's lane, or its drain, to run it once this transaction commits."""
+    if job.job_kind.drain:
+        ring_drain(job.job_kind.drain)
+        return
     label, pk, kind = job._meta.label, str(job.pk), job.kind_name()
 
     def ring_now() -> None:
         send_job(label, pk, kind)
+
+    transaction.on_commit(ring_now, robust=True)
+
+
+def ring_drain(name: str) -> None:
+    """Ask a drain to start now instead of at the next tick. Nothing is sent while as many of its
+    tasks run as may: they see the new row themselves, or the next tick does."""
+    drain = get_registry().drains.get(name)
+    if drain is None:
+        return
+
+    def ring_now() -> None:
+        from hostmaster.core.jobs import drains  # it rings this module's bells
+
+        if drains.may_start(drain):
+            send(drain.lane, RUN_DRAIN, name)
 
     transaction.on_commit(ring_now, robust=True)
 

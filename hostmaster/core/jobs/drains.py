@@ -52,9 +52,13 @@ def run_drain(name: str) -> int:
 def ring_due(lane: Lane) -> None:
     """Ring each drain of the lane that has work and a free slot."""
     for drain in get_registry().lane_drains(lane):
-        waits = has_due(drain) and _has_free_slot(drain)
-        if waits and doorbells.lane_depth(lane) < BUSY_LANE:
+        if has_due(drain) and may_start(drain):
             doorbells.send(lane, doorbells.RUN_DRAIN, drain.name)
+
+
+def may_start(drain: Drain) -> bool:
+    """A slot is free, and the lane is not full of messages already."""
+    return _has_free_slot(drain) and doorbells.lane_depth(drain.lane) < BUSY_LANE
 
 
 def has_due(drain: Drain) -> bool:
