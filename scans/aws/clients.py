@@ -1,6 +1,6 @@
-"""Sessions and clients of AWS: the one place that imports boto3.
+"""Sessions and clients of AWS.
 
-One boto3 Session a scan, its clients made under a lock and shared by all threads: clients are
+One botocore Session a scan, its clients made under a lock and shared by all threads: clients are
 thread-safe, making them is not, and a Session a thread costs 0.8 s a client and five times the
 memory (measured, 16 threads).
 """
@@ -17,7 +17,6 @@ from types import TracebackType
 from typing import Any, Self, TypeAlias
 from urllib.parse import urlsplit
 
-import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import CredentialResolver
@@ -36,11 +35,12 @@ from scans.aws.errors import (
 )
 from scans.aws.permissions import NOTHING_ALLOWED, session_policy
 from scans.aws.renewal import RenewableCredentials, Renewal
+from scans.aws.service_models import cut_down
 from scans.aws.throttle import Throttle, throttle_of
+from scans.aws.xml_answers import AnswerParsers
 
 # At DEBUG botocore writes whole requests, session token and signature included.
-for _name in ("boto3", "botocore"):
-    logging.getLogger(_name).setLevel(logging.INFO)
+logging.getLogger("botocore").setLevel(logging.INFO)
 
 DEFAULT_REGION = "us-east-1"
 POOL_SIZE = 16  # threads of a scan; 32 were no faster
@@ -87,7 +87,7 @@ class AwsSession:
 
     def __init__(
         self,
-        session: boto3.Session,
+        session: botocore.session.Session,
         *,
         region: str,
         endpoint_url: str,
@@ -176,9 +176,9 @@ def open_session(
         assume = partial(_assume, source, region=region, name=name, endpoint_url=endpoint_url)
         credentials = RenewableCredentials(assume())
         renewal = Renewal(credentials, assume)
-        session = _boto_session(credentials, region)
+        session = _core_session(credentials, region)
     else:
-        session = _boto_session(RenewableCredentials(source) if source else None, region)
+        session = _core_session(RenewableCredentials(source) if source else None, region)
     return AwsSession(
         session,
         region=region,
@@ -189,19 +189,21 @@ def open_session(
     )
 
 
-def _boto_session(credentials: RenewableCredentials | None, region: str) -> boto3.Session:
+def _core_session(
+    credentials: RenewableCredentials | None, region: str
+) -> botocore.session.Session:
     """A session of these credentials, or of whoever the shell is logged in as."""
     core = botocore.session.get_session()
-    parsers = core.get_component("response_parser_factory")
-    parsers.set_parser_defaults(timestamp_parser=answers.instant)
+    core.register_component("response_parser_factory", AnswerParsers())
     if credentials is not None:
         given = CredentialResolver([credentials.as_provider()])
         core.register_component("credential_provider", given)
-    return boto3.Session(botocore_session=core, region_name=region)
+    core.set_config_variable("region", region)
+    return core
 
 
 def _assume(role: RoleToAssume, *, region: str, name: str, endpoint_url: str) -> AwsCredentials:
-    sts = _make_client(_boto_session(None, region), "sts", region, endpoint_url)
+    sts = _make_client(_core_session(None, region), "sts", region, endpoint_url)
     try:
         answer = sts.assume_role(
             RoleArn=role.role_arn,
@@ -223,7 +225,7 @@ def demands_external_id(
     """Whether the role turns away who comes without its external id. One that does not lets in
     whoever gets us to ask. Raises the AWS error of a call that proves nothing."""
     endpoint_url = endpoint_url or settings.AWS_ENDPOINT_URL
-    sts = _make_client(_boto_session(None, region), "sts", region, endpoint_url)
+    sts = _make_client(_core_session(None, region), "sts", region, endpoint_url)
     try:
         # The session is of no use to anybody: it may nothing, and ends soonest.
         sts.assume_role(
@@ -258,7 +260,11 @@ def role_session_name(name: str) -> str:
 
 
 def _make_client(
-    session: boto3.Session, service: str, region: str, endpoint_url: str, is_awaited: bool = False
+    session: botocore.session.Session,
+    service: str,
+    region: str,
+    endpoint_url: str,
+    is_awaited: bool = False,
 ) -> AwsClient:
     config = {"sts": _AWAITED, "ce": _BILLED, "pricing": _BILLED}.get(service) or (
         _AWAITED if is_awaited else _scan_config()
@@ -266,7 +272,8 @@ def _make_client(
     if _is_loopback(endpoint_url):
         # A proxy of the environment cannot reach the simulator on this machine.
         config = config.merge(Config(proxies={}))
-    return session.client(
+    cut_down(session, service)
+    return session.create_client(
         service, region_name=region, endpoint_url=endpoint_url or None, config=config
     )
 
