@@ -208,6 +208,7 @@ LEASE_RENEW_SECONDS = env.float("LEASE_RENEW_SECONDS", 10.0, 0.1)
 TICK_SECONDS = env.float("TICK_SECONDS", 1.0, 0.05)
 HEARTBEAT_SECONDS = env.float("HEARTBEAT_SECONDS", 15.0, 0.5)
 WATCHDOG_SECONDS = env.float("WATCHDOG_SECONDS", 120.0, 1)
+LIVE_POLL_SECONDS = env.float("LIVE_POLL_SECONDS", 1.0 if IS_SQLITE else 5.0, 0.05)
 
 # When periodic work runs: six fields, seconds last. Empty: as its schedule says by itself.
 HEALTH_CHECK_SCHEDULE = env.str("HEALTH_CHECK_SCHEDULE")

@@ -15,6 +15,7 @@ admin.autodiscover()  # a worker's settings leave it to whoever needs the pages'
 urlpatterns = [
     path("", include("hostmaster.site.urls")),  # before the admin, which answers all of /admin/
     path("admin/", admin.site.urls),
+    path("", include("hostmaster.core.live.urls")),  # its stream before the API, which answers all
     path("api/v1/", api.urls),
     # Browsers ask for it whatever a page says; without an answer each visit logs a 404.
     path("favicon.ico", RedirectView.as_view(url=lazy(static, str)("favicon.svg"))),

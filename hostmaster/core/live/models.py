@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
-from django.utils import timezone
+from django.db.models.functions import Now
 
 
 class LiveEvent(models.Model):
@@ -12,7 +12,7 @@ class LiveEvent(models.Model):
     tenant = models.ForeignKey("tenants.Tenant", models.CASCADE, related_name="+")
     topic = models.CharField(max_length=50, help_text="What it is about, such as “incident”.")
     data = models.JSONField(default=dict)
-    at = models.DateTimeField(default=timezone.now)
+    at = models.DateTimeField(db_default=Now())  # one clock for all that write and read
 
     class Meta:
         db_table = "live_events"
