@@ -65,9 +65,9 @@ def claim(job: DurableJob, *, actor: str = "", early: bool = False) -> bool:
 
     `early`: before its time too, by one who keeps that time himself.
     """
-    if job.current_state != job.WAITING_STATE:
-        return False
     kind = job.job_kind
+    if job.current_state != job.WAITING_STATE or kind.drain:
+        return False
     owner = new_owner()
     is_time = Q() if early else Q(run_at__lte=DatabaseNow())
     guard = is_time & _below_cap(job, kind)
