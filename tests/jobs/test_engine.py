@@ -208,6 +208,14 @@ def test_retry_revives_a_dead_letter_and_keeps_its_history() -> None:
     assert run(job).state == State.DONE
 
 
+def test_retry_allows_as_many_attempts_as_the_kind_has() -> None:
+    job = run(make_errand(kind="fail", seconds=99, max_attempts=1))
+    assert job.state == State.FAILED
+    assert job.retry()
+    assert run(job).state == State.WAITING, "two more follow"
+    assert job.attempts_allowed() == 3
+
+
 def test_only_dead_letters_are_retried() -> None:
     job = make_errand()
     assert engine.claim(job)
@@ -324,7 +332,8 @@ def test_no_more_than_the_cap_run_in_one_lane_process(monkeypatch: pytest.Monkey
 
 def test_a_claim_takes_few_queries(django_assert_max_num_queries: Callable[..., Any]) -> None:
     job = make_errand()
-    with django_assert_max_num_queries(5):  # BEGIN, UPDATE, event, read back, COMMIT
+    # BEGIN, UPDATE, event, live event and on PostgreSQL its NOTIFY, read back, COMMIT
+    with django_assert_max_num_queries(7):
         assert engine.claim(job)
 
 

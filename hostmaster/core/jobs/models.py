@@ -16,6 +16,7 @@ from hostmaster.core import logs
 from hostmaster.core.clock import DatabaseNow
 from hostmaster.core.jobs import doorbells
 from hostmaster.core.jobs.lanes import Lane
+from hostmaster.core.live.services import publish
 from hostmaster.core.registry import JobKind, get_registry
 from hostmaster.core.state import StateMachine
 
@@ -160,13 +161,19 @@ class DurableJob(StateMachine):
         return self._advance_and_record(guard, to, actor, reason, fields)
 
     def retry(self, *, actor: str = "") -> bool:
-        """Revive a dead letter: all attempts anew, history kept. `False`: it is not dead.
+        """Revive a dead letter: all its kind's attempts anew, history kept. `False`: not dead.
 
         Raises `JobAlreadyOpenError` while another job for the same thing is open.
         """
         if not self.is_dead:
             return False
-        anew = {"attempts": 0, "run_at": DatabaseNow(), "finished_at": None, "deadline_at": None}
+        anew = {
+            "attempts": 0,
+            "max_attempts": None,  # whoever wanted fewer wanted them of that time
+            "run_at": DatabaseNow(),
+            "finished_at": None,
+            "deadline_at": None,
+        }
         try:
             with transaction.atomic():
                 done = self.advance(self.WAITING_STATE, actor=actor, reason="Retried.", **anew)
@@ -230,6 +237,8 @@ class DurableJob(StateMachine):
                 actor=actor,
                 reason=reason[:2000],
             )
+            told = {"label": self._meta.label, "id": str(self.pk), "kind": self.kind_name()}
+            publish(self.tenant_id, "job", told | {"from": came_from, "to": str(to)})
             log = partial(logs.log_transition, self._meta.label, self.pk, came_from, to)
             about = {"tenant": self.tenant_id, "actor": actor, "reason": reason}
             transaction.on_commit(partial(log, **about, kind=self.kind_name()))
