@@ -8,7 +8,10 @@ from collections.abc import Iterator
 import pytest
 from pytest_django import DjangoDbBlocker
 
+from tests.aws_simulator.fixtures import aws_simulator, fault_proxy, simulator_process
 from tests.projects import Project, ProjectMaker
+
+__all__ = ["aws_simulator", "fault_proxy", "simulator_process"]
 
 
 @pytest.fixture(scope="session")

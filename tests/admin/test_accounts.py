@@ -21,7 +21,6 @@ from tests.factories import (
     make_scan_job,
     make_tenant,
 )
-from tests.scans.conftest import aws_simulator, simulator_process  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.django_db
 
@@ -152,7 +151,7 @@ def test_connect_says_when_aws_cannot_be_asked(operator: Client, settings: Setti
 @pytest.mark.services
 def test_connect_proves_access_and_asks_for_a_discovery(
     operator: Client,
-    aws_simulator: Simulator,  # noqa: F811 - the fixture
+    aws_simulator: Simulator,
 ) -> None:
     keys = {
         "access_key_id": SIMULATED_KEYS.access_key_id,

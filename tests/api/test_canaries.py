@@ -32,7 +32,6 @@ from tests.aws_simulator.seed import seed
 from tests.concurrency.processes import stop, wait_for
 from tests.factories import make_staff, make_tenant, make_token
 from tests.projects import ROOT, Project
-from tests.scans.conftest import aws_simulator, fault_proxy, simulator_process  # noqa: F401 - fixtures
 
 pytestmark = [pytest.mark.services, pytest.mark.both_databases, pytest.mark.timeout(240)]
 
@@ -165,7 +164,7 @@ def aviary(project_env: Project) -> Aviary:
 
 
 @pytest.fixture
-def web(project_env: Project, aviary: Aviary, fault_proxy: FaultProxy) -> Iterator[Web]:  # noqa: F811 - a fixture
+def web(project_env: Project, aviary: Aviary, fault_proxy: FaultProxy) -> Iterator[Web]:
     project_env.environment["AWS_ENDPOINT_URL"] = fault_proxy.endpoint_url
     web = Web(project_env, aviary)
     yield web
@@ -267,7 +266,7 @@ def test_no_secret_is_found_after_a_good_a_refused_and_a_timed_out_scan(
     project_env: Project,
     aviary: Aviary,
     web: Web,
-    fault_proxy: FaultProxy,  # noqa: F811 - a fixture
+    fault_proxy: FaultProxy,
 ) -> None:
     seed(f"http://{fault_proxy.target}", regions=(REGION,), instances=2, unattached_volumes=1)
     tenant = make_tenant()
@@ -275,7 +274,7 @@ def test_no_secret_is_found_after_a_good_a_refused_and_a_timed_out_scan(
     for role in Role:
         tokens[role] = make_token(tenant=tenant, role=role).plain_text
         aviary.plant(f"token of {role}", tokens[role].rpartition("_")[2])
-    story = Story(project_env, web, aviary, tokens[Role.OPERATOR])
+    story = Story(project_env, web, aviary, tokens[Role.ADMIN])
 
     good = story.request_scans("good")
     aviary.hear("queue rows that wait", queue_rows())

@@ -222,7 +222,7 @@ class Command(BaseCommand):
 
     def _stop(self) -> None:
         for number in STOP_SIGNALS:
-            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C does not leave orphans
+            signal.signal(number, signal.SIG_IGN)
         if any(child.is_running() for child in self.children):
             self.console.print("Stopping …")
             stop(self.children, GRACE_SECONDS + 1)
@@ -238,6 +238,8 @@ def stop_signals() -> Iterator[None]:
 
     def leave(signum: int, frame: object) -> None:
         got.append(signum)
+        for number in STOP_SIGNALS:
+            signal.signal(number, signal.SIG_IGN)  # an impatient second Ctrl-C leaves no orphans
         raise SystemExit(128 + signum)
 
     before: dict[int, Callable[..., Any] | int | None] = {
@@ -248,5 +250,6 @@ def stop_signals() -> Iterator[None]:
     except KeyboardInterrupt:  # what watchfiles makes of any signal's exception
         raise SystemExit(128 + got[-1]) from None
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        if not got:  # else the process ends, and stays deaf: the second press would change its code
+            for number, handler in before.items():
+                signal.signal(number, handler)

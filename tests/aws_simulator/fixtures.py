@@ -1,4 +1,4 @@
-"""An AWS simulator for the tests that need one, and what may go wrong before it."""
+"""The AWS simulator for every test of a process, and what may go wrong before it."""
 
 from __future__ import annotations
 
