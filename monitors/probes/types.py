@@ -46,8 +46,7 @@ class Target:
 @dataclass(frozen=True, slots=True)
 class Phases:
     """Where the time of one check went, each phase alone (not cumulated), in milliseconds; None
-    for a phase that was not reached or does not exist (TLS of plain HTTP). After redirects dns,
-    connect, tls and transfer are the last hop's and the hops before it count into ttfb."""
+    for a phase that was not reached or does not exist (TLS of plain HTTP). Redirects add up."""
 
     dns_ms: int | None = None
     connect_ms: int | None = None
