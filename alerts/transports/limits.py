@@ -1,0 +1,53 @@
+"""Text made to fit: whatever a name or an error holds, a payload stays inside its limits.
+
+Lengths are counted in UTF-16 units, as Discord and Slack count them; an emoji is two.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+
+from hostmaster.core.masking import storable
+
+ELLIPSIS = "…"
+# Invisible, and able to turn the direction of a whole line round.
+_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def plain(text: str) -> str:
+    """`text` without control characters, halves of surrogate pairs and turns of direction; its
+    line ends stay."""
+    kept = (
+        character
+        for character in storable(text).replace("\r\n", "\n").replace("\r", "\n")
+        if character in "\n\t" or (unicodedata.category(character) != "Cc")
+    )
+    return "".join(character for character in kept if character not in _BIDI).strip()
+
+
+def one_line(text: str) -> str:
+    return " ".join(plain(text).split())
+
+
+def units(text: str) -> int:
+    """How long `text` is in UTF-16."""
+    return len(text) + sum(character > "\uffff" for character in text)
+
+
+def clip(text: str, limit: int, escape: Callable[[str], str] = str) -> str:
+    """At most `limit` units of `text`, each character given through `escape`; what was cut ends in
+    an ellipsis. No escape sequence and no emoji of one code point is cut in two."""
+    whole, room = [], limit
+    for character in text:
+        shown = escape(character)
+        room -= units(shown)
+        if room < 0:
+            break
+        whole.append(shown)
+    else:
+        return "".join(whole)
+    spare = limit - sum(map(units, whole))
+    while whole and spare < 1:
+        spare += units(whole.pop())
+    return "".join(whole) + (ELLIPSIS if spare >= 1 else "")
