@@ -33,7 +33,12 @@ from tests.factories import make_errand, make_tenant
 from tests.kernel_app.models import Effect, Errand, Parcel, Start
 from tests.projects import Project
 
-pytestmark = [pytest.mark.services, pytest.mark.both_databases, pytest.mark.timeout(180)]
+pytestmark = [
+    pytest.mark.services,
+    pytest.mark.serial,
+    pytest.mark.both_databases,
+    pytest.mark.timeout(180),
+]
 
 State = Errand.State
 
