@@ -29,6 +29,10 @@ class MonitorStatus(models.TextChoices):
     PAUSED = "paused", "Paused"  # not `enabled`
 
 
+# The run of these does not follow `enabled` yet.
+UNSCHEDULED = ~Q(is_scheduled=F("enabled")) | (Q(enabled=False) & ~Q(status=MonitorStatus.PAUSED))
+
+
 class MonitorQuerySet(models.QuerySet["Monitor"]):
     """Questions about many monitors."""
 
@@ -37,7 +41,7 @@ class MonitorQuerySet(models.QuerySet["Monitor"]):
 
         The partial index `monitors_unscheduled` holds exactly these, so asking is free.
         """
-        return self.exclude(is_scheduled=F("enabled"))
+        return self.filter(UNSCHEDULED)
 
     def down(self) -> Self:
         return self.filter(status=MonitorStatus.DOWN)
@@ -145,11 +149,7 @@ class Monitor(VersionedModel):
         indexes = [
             models.Index(fields=["tenant", "status"], name="monitors_tenant_status"),
             models.Index(fields=["tenant", "name", "id"], name="monitors_tenant_name"),
-            models.Index(
-                fields=["id"],
-                condition=~Q(is_scheduled=F("enabled")),
-                name="monitors_unscheduled",
-            ),
+            models.Index(fields=["id"], condition=UNSCHEDULED, name="monitors_unscheduled"),
         ]
         constraints = [
             models.UniqueConstraint(

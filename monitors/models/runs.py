@@ -39,6 +39,12 @@ class MonitorRun(models.Model):
         default=0, help_text="Its place in the interval: a hash of its id."
     )
     next_check_at = models.DateTimeField(null=True, blank=True, help_text="Empty: paused.")
+    due_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the last claimed check was due."
+    )
+    held_back_since = models.DateTimeField(
+        null=True, blank=True, help_text="When it was due, if its host was too busy then."
+    )
     lease_by = models.CharField(max_length=200, blank=True, default="")
     lease_until = models.DateTimeField(null=True, blank=True)
     seq = models.BigIntegerField(default=0)
