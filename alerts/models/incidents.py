@@ -30,6 +30,10 @@ class Resolution(models.TextChoices):
     RULE_CHANGED = "rule_changed", "Rule disabled or changed"
 
 
+# Over though the condition still held: to open anew takes evidence that is newer.
+ENDED_EARLY = [Resolution.BY_PERSON.value, Resolution.MONITOR_PAUSED.value]
+
+
 class IncidentQuerySet(models.QuerySet["Incident"]):
     """Questions about many incidents."""
 
@@ -134,6 +138,11 @@ class Incident(StateMachine):
                 fields=["status"],
                 condition=~Q(status=IncidentStatus.RESOLVED.value),
                 name="incidents_unresolved",
+            ),
+            models.Index(
+                fields=["alert_rule"],
+                condition=Q(resolution__in=ENDED_EARLY),
+                name="incidents_ended_early",
             ),
             models.Index(
                 fields=["id"], condition=Q(announced_at__isnull=True), name="incidents_unannounced"
