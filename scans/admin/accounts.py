@@ -28,6 +28,7 @@ from scans.aws.costs.services import refresh_price_usd
 from scans.aws.costs.summary import cost_summary
 from scans.aws.errors import AWS_ERRORS, OwnIdentityError, safe_message
 from scans.aws.services import AccountBusyError
+from scans.aws.standing import CredentialsChangedError
 from scans.models import Account, AccountStatus, ScanJob, ScanKind
 from scans.services import (
     connect_account,
@@ -212,7 +213,7 @@ class AccountAdmin(OperatedAdmin):
                 "{}: AWS could not be asked, try again. {}", link, safe_message(error)
             )
             self.message_user(request, text, messages.WARNING)
-        except (SealError, NoCredentialsHereError) as error:
+        except (SealError, NoCredentialsHereError, CredentialsChangedError) as error:
             self.message_user(request, format_html("{}: {}", link, error), messages.ERROR)
         else:
             self._tell_status(request, account, link)

@@ -22,6 +22,7 @@ from scans.aws.accounts import NoCredentialsHereError, SimulatorNotRunningError
 from scans.aws.errors import AWS_ERRORS, OwnIdentityError, safe_message
 from scans.aws.policy import Onboarding, onboarding_of
 from scans.aws.services import AccountBusyError
+from scans.aws.standing import CredentialsChangedError
 from scans.models import Account, AccountStatus, ScanJob, ScanKind
 from scans.services import add_account, connect_account, delete_account, edit_account, request_scan
 
@@ -124,6 +125,9 @@ class AccountPatch(Keys):
     role_arn: RoleArn | None = None
     regions: Regions | None = None
 
+    def sets_credentials(self) -> bool:
+        return bool(self.role_arn or self.revealed())
+
 
 class AccountFilters(Schema):
     status: AccountStatus | None = None
@@ -146,7 +150,11 @@ def list_accounts(request: TenantRequest, filters: Query[AccountFilters]) -> Que
 
 @router.post("/accounts", response={201: AccountOut})
 def create_account(request: TenantRequest, body: AccountIn) -> Status[Account]:
-    """Add an account. It is `pending` until `POST /accounts/{account_id}/connect` proves access."""
+    """Add an account. It is `pending` until `POST /accounts/{account_id}/connect` proves access.
+
+    Needs the role admin, as everything that sets an account's credentials.
+    """
+    require_role(request, Role.ADMIN)
     account = add_account(
         request.tenant,
         name=body.name,
@@ -175,8 +183,11 @@ def get_policy(request: TenantRequest, account_id: UUID, execution: bool = False
 def patch_account(request: TenantRequest, account_id: UUID, body: AccountPatch) -> Account:
     """Rename it, choose its regions, or replace its credentials.
 
-    The status stays until new credentials are proved. 409 when `version` is not the present one.
+    The status stays until new credentials are proved; to replace them needs the role admin. 409
+    when `version` is not the present one.
     """
+    if body.sets_credentials():
+        require_role(request, Role.ADMIN)
     account = own_or_404(request, Account, account_id)
     ensure_version(account, body.version)
     changes: dict[str, Any] = {
@@ -212,14 +223,15 @@ def connect(request: TenantRequest, account_id: UUID) -> dict[str, str]:
     """Prove our access to AWS now, and ask for a first discovery.
 
     `connected` says that AWS let us in; an account that was active stays active. 409 with the
-    reason when AWS refuses the account's credentials, which is then `failed`, and when there are
-    none or they cannot be opened. 502 when AWS could not be asked: nothing changes.
+    reason when AWS refuses the account's credentials, which is then `failed`; when there are none
+    or they cannot be opened; and when they were replaced meanwhile: connect again. 502 when AWS
+    could not be asked: nothing changes.
     """
     try:
         account = connect_account(own_or_404(request, Account, account_id))
     except (*AWS_ERRORS, SimulatorNotRunningError, OwnIdentityError) as error:
         raise AwsUnreachableError(f"AWS could not be asked: {safe_message(error)}") from error
-    except (NoCredentialsHereError, SealError) as error:
+    except (NoCredentialsHereError, SealError, CredentialsChangedError) as error:
         raise ConflictError(str(error)) from error
     if account.status == AccountStatus.FAILED:
         raise ConflictError(account.status_reason)

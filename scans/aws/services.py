@@ -21,7 +21,12 @@ from scans.aws.accounts import (
 )
 from scans.aws.errors import CredentialsRefusedError
 from scans.aws.onboarding import prove_access
-from scans.aws.standing import account_of_number, mark_connected, mark_failed
+from scans.aws.standing import (
+    account_of_number,
+    ensure_same_credentials,
+    mark_connected,
+    mark_failed,
+)
 from scans.models import Account, ScanJob, ScanKind
 from scans.requests import open_job
 
@@ -122,21 +127,30 @@ def connect_account(account: Account) -> Account:
     role and which permissions are missing is kept with it.
 
     Raises the AWS error when AWS could not be asked, `OwnIdentityError`,
-    `SimulatorNotRunningError`, and `NoCredentialsHereError` for an account that works without any:
-    that proves nothing, so nothing changes.
+    `SimulatorNotRunningError`, `CredentialsChangedError` when they were replaced meanwhile, and
+    `NoCredentialsHereError` for an account that works without any: that proves nothing, so nothing
+    changes.
     """
     try:
         proof = prove_access(account)
     except NoCredentialsHereError as error:
         if account.is_usable:
             raise  # AWS was not asked, and by other ways the account works
-        return mark_failed(account, str(error))
+        return _refused(account, error)
     except CredentialsRefusedError as error:
-        return mark_failed(account, str(error))
-    account = mark_connected(account, proof.identity)
-    account.update_guarded(trust_warning=proof.trust_warning, permissions=proof.as_rows())
-    request_scan(account, kind=ScanKind.DISCOVERY, requested_by="connect_account")
+        return _refused(account, error)
+    with transaction.atomic():
+        ensure_same_credentials(account)
+        account = mark_connected(account, proof.identity)
+        account.update_guarded(trust_warning=proof.trust_warning, permissions=proof.as_rows())
+        request_scan(account, kind=ScanKind.DISCOVERY, requested_by="connect_account")
     return account
+
+
+def _refused(account: Account, error: Exception) -> Account:
+    with transaction.atomic():
+        ensure_same_credentials(account)
+        return mark_failed(account, str(error))
 
 
 def request_scan(

@@ -12,12 +12,19 @@ from scans.aws.clients import CallerIdentity
 from scans.aws.errors import CredentialsRefusedError
 from scans.models import Account, AccountStatus
 
+CREDENTIALS_FIELDS = ("role_arn", "external_id", "credentials_sealed")
+
 _PATH_TO_ACTIVE = {
     AccountStatus.PENDING: (AccountStatus.CONNECTED, AccountStatus.ACTIVE),
     AccountStatus.FAILED: (AccountStatus.CONNECTED, AccountStatus.ACTIVE),
     AccountStatus.CONNECTED: (AccountStatus.ACTIVE,),
     AccountStatus.ACTIVE: (),
 }
+
+
+class CredentialsChangedError(Exception):
+    """The account's credentials were changed while AWS was asked about the former ones: connect
+    again."""
 
 
 def check_identity(account: Account, identity: CallerIdentity) -> None:
@@ -38,6 +45,16 @@ def account_of_number(tenant: Tenant, number: str) -> Account:
         tenant=tenant, name=f"AWS {number}", defaults={"aws_account_id": number}
     )
     return account
+
+
+def ensure_same_credentials(account: Account) -> None:
+    """In a transaction: what AWS was asked with is still what the row has, until its end.
+
+    Raises `CredentialsChangedError`: what AWS said is not about the row any more.
+    """
+    now = _locked(account)
+    if any(getattr(now, name) != getattr(account, name) for name in CREDENTIALS_FIELDS):
+        raise CredentialsChangedError(" ".join(str(CredentialsChangedError.__doc__).split()))
 
 
 def mark_connected(account: Account, identity: CallerIdentity) -> Account:

@@ -17,7 +17,7 @@ class Role(models.TextChoices):
 
     VIEWER = "viewer"  # reads
     OPERATOR = "operator"  # reads and writes
-    ADMIN = "admin"  # also what hands out rights or holds secrets
+    ADMIN = "admin"  # also sets credentials that are kept, and forgets accounts
 
     def allows(self, needed: Role) -> bool:
         order = list(Role)
