@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import repeat
 from typing import Any
 from uuid import UUID
@@ -21,6 +20,7 @@ from scans.aws.rules.commitments import COMMITMENT_KIND, COVERAGE_KIND, EVERYWHE
 from scans.aws.rules.finding import Context, Finding, Item, Unknown
 from scans.aws.rules.tally import Tally
 from scans.aws.store import BATCH, inventory
+from scans.aws.upsert import Upsert
 from scans.models import Account, InventoryItem, Recommendation, RecommendationStatus, ScanJob
 
 _OPEN, _SNOOZED = RecommendationStatus.OPEN, RecommendationStatus.SNOOZED
@@ -33,7 +33,7 @@ _NO_DECISION: dict[str, Any] = {
     "dismissed_reason": "",
 }
 # What a rescan may say anew. The status is a person's, or moved below.
-_UPDATED = [
+_UPDATED = (
     "title",
     "resource_name",
     "saving_low_usd",
@@ -47,8 +47,9 @@ _UPDATED = [
     "exclusive_group",
     "last_seen_at",
     "updated_at",
-    "last_job",
-]
+    "last_job_id",
+)
+_OF_FINDINGS = Upsert(Recommendation, ("account_id", "fingerprint"), _UPDATED)
 
 
 @dataclass
@@ -200,19 +201,21 @@ def _pages_of(account: Account, kind: str, region: str) -> Iterator[list[Invento
 
 
 def _store(account: Account, job: ScanJob, findings: list[Finding], names: dict[str, str]) -> None:
-    now = timezone.now()
-    rows = [_row(account, job, f, names[f.resource_id], now) for f in findings]
-    if not rows:
+    if not findings:
         return
-    Recommendation.objects.bulk_create(
+    now = timezone.now()
+    rows = [_row(account, found, names[found.resource_id]) for found in findings]
+    _OF_FINDINGS.write(
         rows,
-        batch_size=BATCH,
-        update_conflicts=True,
-        unique_fields=["account", "fingerprint"],
-        update_fields=_UPDATED,
+        tenant_id=account.tenant_id,
+        account_id=account.pk,
+        last_job_id=job.pk,
+        first_seen_at=now,
+        last_seen_at=now,
+        updated_at=now,
     )
     found_again = Recommendation.objects.filter(
-        account=account, fingerprint__in=[row.fingerprint for row in rows]
+        account=account, fingerprint__in=[row["fingerprint"] for row in rows]
     )
     is_back = Q(status=_RESOLVED)
     is_awake = Q(status=_SNOOZED, snoozed_until__lte=now)
@@ -225,33 +228,26 @@ def _store(account: Account, job: ScanJob, findings: list[Finding], names: dict[
     )
 
 
-def _row(
-    account: Account, job: ScanJob, finding: Finding, name: str, now: datetime
-) -> Recommendation:
-    return Recommendation(
-        tenant_id=account.tenant_id,
-        account=account,
-        rule=finding.rule,
-        region=finding.region,
-        resource_id=finding.resource_id,
-        resource_name=name[:255],
-        fingerprint=Recommendation.fingerprint_of(
+def _row(account: Account, finding: Finding, name: str) -> dict[str, Any]:
+    return {
+        "rule": finding.rule,
+        "region": finding.region,
+        "resource_id": finding.resource_id,
+        "resource_name": name[:255],
+        "fingerprint": Recommendation.fingerprint_of(
             account.pk, finding.region, finding.rule, finding.resource_id
         ),
-        title=finding.title[:255],
-        saving_low_usd=finding.saving_low_usd,
-        saving_high_usd=finding.saving_high_usd,
-        confidence=finding.confidence,
-        effort=finding.effort,
-        action=finding.action,
-        risk=finding.risk,
-        is_upper_bound=finding.is_upper_bound,
-        evidence=finding.evidence,
-        exclusive_group=finding.exclusive_group,
-        first_seen_at=now,
-        last_seen_at=now,
-        last_job=job,
-    )
+        "title": finding.title[:255],
+        "saving_low_usd": finding.saving_low_usd,
+        "saving_high_usd": finding.saving_high_usd,
+        "confidence": finding.confidence,
+        "effort": finding.effort,
+        "action": finding.action,
+        "risk": finding.risk,
+        "is_upper_bound": finding.is_upper_bound,
+        "evidence": finding.evidence,
+        "exclusive_group": finding.exclusive_group,
+    }
 
 
 def _resolve(over: QuerySet[Recommendation]) -> int:

@@ -14,29 +14,38 @@ from django.utils import timezone
 from scans.aws.collectors.costs import monthly_usd
 from scans.aws.collectors.rows import INSTANCE, InstanceRow, ResourceRow
 from scans.aws.prices import BUILT_IN_BOOK, PriceBook
-from scans.models import Account, Instance, InventoryItem, Resource, ScanJob
+from scans.aws.upsert import Upsert
+from scans.models import Account, Instance, Resource, ScanJob
 from scans.models.inventory import InventoryQuerySet
 
 BATCH = 500
 
-_UPDATED = [
+_UPDATED = (
     "name",
     "state",
-    "state_since",
     "tags",
     "spec",
     "monthly_cost_usd",
     "last_seen_at",
     "gone_at",
-    "last_job",
-]
-_INSTANCE_COLUMNS = [
+    "last_job_id",
+)
+_INSTANCE_COLUMNS = (
     "instance_type",
     "lifecycle",
     "availability_zone",
     "platform",
     "launched_at",
-]
+)
+# Of a thing in another state than before.
+_STATE_SINCE = """
+    CASE WHEN {old}.state = {new}.state THEN {old}.state_since ELSE {new}.last_seen_at END
+"""
+_UNIQUE = ("account_id", "region", "resource_id")
+_OF_INSTANCES = Upsert(
+    Instance, _UNIQUE, (*_UPDATED, *_INSTANCE_COLUMNS), {"state_since": _STATE_SINCE}
+)
+_OF_RESOURCES = Upsert(Resource, (*_UNIQUE, "kind"), _UPDATED, {"state_since": _STATE_SINCE})
 
 
 @dataclass(frozen=True)
@@ -80,33 +89,17 @@ class InventoryStore:
 
     def _upsert(self, region: str, kind: str, batch: Sequence[ResourceRow]) -> None:
         now = timezone.now()
-        known = inventory(self.account, kind).filter(
-            region=region, resource_id__in=[r.resource_id for r in batch]
-        )
-        before = {
-            resource_id: (state, since)
-            for resource_id, state, since in known.values_list(
-                "resource_id", "state", "state_since"
-            )
-        }
-        model = _model_of(kind)
-        items = [
-            model(
-                tenant_id=self.account.tenant_id,
-                account=self.account,
-                last_job=self.job,
-                last_seen_at=now,
-                first_seen_at=now,
-                state_since=_state_since(row, before.get(row.resource_id), now),
-                **_columns(row, self.prices),
-            )
-            for row in batch
-        ]
-        model._default_manager.bulk_create(
-            items,
-            update_conflicts=True,
-            unique_fields=_unique_fields(model),
-            update_fields=_updated_fields(model),
+        shared = {} if kind == INSTANCE else {"kind": kind}
+        upsert = _OF_INSTANCES if kind == INSTANCE else _OF_RESOURCES
+        upsert.write(
+            [_columns(row, self.prices) for row in batch],
+            tenant_id=self.account.tenant_id,
+            account_id=self.account.pk,
+            region=region,
+            last_job_id=self.job.pk if self.job else None,
+            last_seen_at=now,
+            first_seen_at=now,
+            **shared,
         )
 
     def _bury(self, region: str, batch: Sequence[ResourceRow]) -> None:
@@ -124,14 +117,6 @@ class InventoryStore:
         )
 
 
-def _state_since(
-    row: ResourceRow, before: tuple[str, datetime | None] | None, now: datetime
-) -> datetime | None:
-    """`before`: the state it was last seen in, and since when."""
-    state, since = before or (row.state, None)
-    return since if state == row.state else now
-
-
 def inventory(account: Account, kind: str) -> InventoryQuerySet:
     """All rows of a kind of collectors in one account, gone ones included."""
     if kind == INSTANCE:
@@ -139,23 +124,8 @@ def inventory(account: Account, kind: str) -> InventoryQuerySet:
     return Resource.objects.filter(account=account, kind=kind)
 
 
-def _model_of(kind: str) -> type[InventoryItem]:
-    return Instance if kind == INSTANCE else Resource
-
-
-def _unique_fields(model: type[InventoryItem]) -> list[str]:
-    own = ["kind"] if model is Resource else []
-    return ["account", "region", *own, "resource_id"]
-
-
-def _updated_fields(model: type[InventoryItem]) -> list[str]:
-    # Explicit: an upsert calls no save(). `first_seen_at` is not among them.
-    return [*_UPDATED, *(_INSTANCE_COLUMNS if model is Instance else [])]
-
-
 def _columns(row: ResourceRow, prices: PriceBook) -> dict[str, Any]:
     columns: dict[str, Any] = {
-        "region": row.region,
         "resource_id": row.resource_id,
         "name": row.name[:255],
         "state": row.state,
@@ -164,8 +134,9 @@ def _columns(row: ResourceRow, prices: PriceBook) -> dict[str, Any]:
         "monthly_cost_usd": monthly_usd(row, prices),
     }
     if isinstance(row, InstanceRow):
-        return columns | {name: getattr(row, name) for name in _INSTANCE_COLUMNS}
-    return columns | {"kind": row.kind}
+        for name in _INSTANCE_COLUMNS:
+            columns[name] = getattr(row, name)
+    return columns
 
 
 def is_gone(row: ResourceRow) -> bool:

@@ -39,6 +39,7 @@ from scans.aws.progress import Progress
 from scans.aws.store import BATCH, inventory
 from scans.aws.throttle import tallied
 from scans.aws.units import UnitReport, merged, save_units
+from scans.aws.upsert import Upsert
 from scans.models import Account, MetricSummary, ScanJob
 
 IAM_ACTIONS = ("cloudwatch:GetMetricData", "cloudwatch:ListMetrics")
@@ -63,6 +64,7 @@ _UPDATED = (
     "daily",
     "computed_at",
 )
+_OF_SUMMARIES = Upsert(MetricSummary, ("account_id", "region", "resource_id", "metric"), _UPDATED)
 
 
 @dataclass(frozen=True)
@@ -171,24 +173,15 @@ class UsageStage:
         self._note(answer.report)
         # In the order of their ids: two writers of an account never wait for each other's rows.
         readings = sorted(answer.readings, key=lambda r: (r.resource_id, r.metric))
-        rows = [
-            MetricSummary(
-                tenant_id=self.account.tenant_id,
-                account=self.account,
-                region=answer.report.region,
-                computed_at=timezone.now(),
-                **vars(reading),
-            )
-            for reading in readings
-        ]
-        MetricSummary.objects.bulk_create(
-            rows,
-            update_conflicts=True,
-            unique_fields=["account", "region", "resource_id", "metric"],
-            update_fields=_UPDATED,
+        _OF_SUMMARIES.write(
+            [vars(reading) for reading in readings],
+            tenant_id=self.account.tenant_id,
+            account_id=self.account.pk,
+            region=answer.report.region,
+            computed_at=timezone.now(),
         )
         self._price_buckets(answer)
-        self.stored += len(rows)
+        self.stored += len(readings)
 
     def _price_buckets(self, answer: Answer) -> None:
         """What a bucket costs follows from its size, which S3 itself does not tell."""
