@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime, timedelta
 from itertools import count
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.utils import timezone
 
+from alerts.models import AlertChannel, AlertRule, Incident
 from hostmaster.core.tenants.models import ApiToken, Membership, Role, Tenant
 from hostmaster.core.tenants.services import create_token
+from monitors.models import Monitor, MonitorCheck
 from scans.models import (
     Account,
     Budget,
@@ -163,3 +166,74 @@ def make_breach(**overrides: Any) -> BudgetBreach:
         "limit_usd": budget.limit_usd,
     }
     return BudgetBreach.objects.create(**{**fields, **overrides})
+
+
+def make_monitor(**overrides: Any) -> Monitor:
+    fields = {
+        "tenant": overrides.get("tenant") or make_tenant(),
+        "name": f"monitor {next(_numbers)}",
+        "url": "https://monitored.example/",
+    }
+    return Monitor.objects.create(**{**fields, **overrides})
+
+
+def make_check(**overrides: Any) -> MonitorCheck:
+    """A success, now, unless told otherwise."""
+    fields = {
+        "monitor": overrides.get("monitor") or make_monitor(),
+        "checked_at": timezone.now(),
+        "success": True,
+    }
+    return MonitorCheck.objects.create(**{**fields, **overrides})
+
+
+def make_checks(monitor: Monitor, *outcomes: bool, **fields: Any) -> list[MonitorCheck]:
+    """Checks of `monitor`, the oldest first, a second apart, the last one now."""
+    now: datetime = fields.pop("until", None) or timezone.now()
+    return MonitorCheck.objects.bulk_create(
+        MonitorCheck(
+            monitor=monitor,
+            success=success,
+            checked_at=now - timedelta(seconds=len(outcomes) - number),
+            **fields,
+        )
+        for number, success in enumerate(outcomes, start=1)
+    )
+
+
+def make_channel(**overrides: Any) -> AlertChannel:
+    """A webhook that leads nowhere, unless told otherwise."""
+    config = overrides.pop("config", {"url": "https://hooks.example/nowhere"})
+    fields = {
+        "tenant": overrides.get("tenant") or make_tenant(),
+        "name": f"channel {next(_numbers)}",
+        "type": "webhook",
+    }
+    channel = AlertChannel(**{**fields, **overrides})
+    channel.config = config
+    channel.save()
+    return channel
+
+
+def make_rule(**overrides: Any) -> AlertRule:
+    """Three failures in a row of any monitor of the tenant, unless told otherwise."""
+    channels = overrides.pop("channels", ())
+    monitor = overrides.get("monitor")
+    tenant = overrides.get("tenant") or (monitor.tenant if monitor else make_tenant())
+    fields = {"tenant": tenant, "name": f"rule {next(_numbers)}", "kind": "down"}
+    rule = AlertRule.objects.create(**{**fields, **overrides})
+    rule.channels.set(channels)
+    return rule
+
+
+def make_incident(**overrides: Any) -> Incident:
+    """An open incident that was told, unless told otherwise."""
+    rule = overrides.get("alert_rule") or make_rule()
+    fields = {
+        "alert_rule": rule,
+        "tenant": rule.tenant,
+        "severity": rule.severity,
+        "title": f"incident {next(_numbers)}",
+        "announced_at": timezone.now(),
+    }
+    return Incident.objects.create(**{**fields, **overrides})
