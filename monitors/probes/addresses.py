@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 from urllib.parse import quote, urlsplit
 
@@ -10,6 +11,7 @@ import idna
 
 _SCHEME: Final = re.compile(r"(https?)://[^/?#]", re.IGNORECASE)
 _TCP: Final = re.compile(r"tcp://(\[[0-9A-Fa-f:.]+\]|[^\[\]:/?#@\s\\%]+):([0-9]{1,5})/?")
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x20\x7f]")
 MAX_URL_LENGTH: Final = 8000
 
 
@@ -17,6 +19,7 @@ class AddressError(ValueError):
     """This is no address that can be checked."""
 
 
+@lru_cache(maxsize=16384)
 def http_url(url: str) -> str:
     """`url` in ASCII, its host as IDNA. Raises `AddressError`.
 
@@ -26,7 +29,7 @@ def http_url(url: str) -> str:
         raise AddressError(f"The address is longer than {MAX_URL_LENGTH} characters.")
     if not _SCHEME.match(url):
         raise AddressError("Only addresses that start with http:// or https:// can be checked.")
-    if any(ord(char) <= 32 or ord(char) == 127 for char in url):
+    if _UNPRINTABLE.search(url):
         raise AddressError("The address has a space or control character in it.")
     return url if url.isascii() else _in_ascii(url)
 

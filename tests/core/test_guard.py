@@ -99,6 +99,24 @@ def test_operator_opens_a_network_and_no_other(settings: Settings) -> None:
     assert not is_allowed("127.0.0.1")
 
 
+METADATA = [
+    *("169.254.169.254", "169.254.170.2", "169.254.170.23", "100.100.100.200", "168.63.129.16"),
+    *("192.0.0.192", "fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "::ffff:169.254.169.254"),
+    *("64:ff9b::a9fe:a9fe", "64:ff9b::a83f:8110", "2002:a9fe:a9fe::1"),
+]
+
+
+@pytest.mark.parametrize("address", METADATA)
+def test_metadata_service_stays_closed_whatever_the_operator_opens(
+    address: str, settings: Settings
+) -> None:
+    settings.HOSTMASTER_ALLOWED_NETWORKS = ["0.0.0.0/0", "::/0", "169.254.169.254/32"]
+    assert is_allowed("10.0.0.1")
+    assert not is_allowed(address)
+    with pytest.raises(DestinationNotAllowedError):
+        check_address(address, 80)
+
+
 def test_wrong_network_is_named(settings: Settings) -> None:
     settings.HOSTMASTER_ALLOWED_NETWORKS = ["10.1.0.0/33"]
     with pytest.raises(ImproperlyConfigured, match=r"10\.1\.0\.0/33"):

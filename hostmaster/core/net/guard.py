@@ -50,6 +50,19 @@ DENIED_NETWORKS: dict[str, Network] = {
     }.items()
 }
 
+# Cloud metadata services: no `HOSTMASTER_ALLOWED_NETWORKS` opens these.
+METADATA_NETWORKS: tuple[Network, ...] = tuple(
+    ip_network(cidr)
+    for cidr in (
+        "169.254.0.0/16",  # AWS, ECS and EKS credentials, Google, Azure, OpenStack, Tencent
+        "fd00:ec2::/32",  # AWS over IPv6, both of these
+        "fd20:ce::254/128",  # Google over IPv6
+        "100.100.100.200/32",  # Alibaba
+        "168.63.129.16/32",  # Azure's wire server
+        "192.0.0.192/32",  # Oracle
+    )
+)
+
 # Services that trust whoever reaches them, and protocols a request could be smuggled into.
 DENIED_PORTS = frozenset(
     {
@@ -94,16 +107,24 @@ def _parse_setting(values: tuple[str, ...]) -> tuple[Network, ...]:
 
 def is_allowed(ip: str | Address, allowed_networks: Iterable[Network] | None = None) -> bool:
     """May a socket dial `ip`? Public unicast addresses, and `allowed_networks` (by default the
-    operator's). An address that carries another one needs both allowed."""
-    opened = _opened(allowed_networks)
+    operator's); metadata services never, for they hand out the machine's own credentials. An
+    address that carries another one needs both allowed."""
+    return _judge(ip, _opened(allowed_networks))
+
+
+# The same addresses are dialled again and again: monitors every 30 s.
+@lru_cache(maxsize=16384)
+def _judge(ip: str | Address, opened: tuple[Network, ...]) -> bool:
     address = _parse(ip)
     if address is None:
         return False
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped  # on the wire it is this IPv4 address and nothing else
+    if _is_in(address, METADATA_NETWORKS):
+        return False
     if not (_is_in(address, opened) or _is_public(address)):
         return False
-    return all(is_allowed(inner, opened) for inner in _carried(address))
+    return all(_judge(inner, opened) for inner in _carried(address))
 
 
 def check_address(
