@@ -33,8 +33,11 @@ def cut_down(session: botocore.session.Session, service: str) -> None:
     asked = OPERATIONS.get(service)
     if asked is None:
         return
-    # The loader keeps what it has read, and clients are made of what it keeps.
-    model = session.get_component("data_loader").load_service_model(service, "service-2")
+    # The loader keeps what it has read, and clients are made of what it keeps. It keeps it by how
+    # it was called: asked otherwise than clients ask, it adds the extras of a service once more,
+    # to shapes that are no longer there.
+    loader = session.get_component("data_loader")
+    model = loader.load_service_model(service, "service-2", api_version=None)
     if model["operations"].keys() <= asked:
         return
     model["operations"] = {name: model["operations"][name] for name in sorted(asked)}

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from scans.aws import service_models
 from scans.aws.clients import open_session, role_session_name
 from scans.aws.credentials import AwsCredentials, RoleToAssume
 from scans.aws.errors import AWS_ERRORS, CredentialsRefusedError
@@ -149,3 +150,12 @@ def test_account_of_a_role_is_read_from_its_arn() -> None:
 def log_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", SIMULATED_KEYS.access_key_id)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SIMULATED_KEYS.secret_access_key)
+
+
+@pytest.mark.parametrize("service", sorted(service_models.OPERATIONS))
+def test_errors_of_a_cut_down_service_are_known(service: str) -> None:
+    """botocore looks through all shapes of a service for what an error of it may tell."""
+    with open_session(SIMULATED_KEYS) as session:
+        model = session.client(service).meta.service_model
+        assert set(model.operation_names) == service_models.OPERATIONS[service]
+        assert model.shape_for_error_code("AccessDenied") is None
