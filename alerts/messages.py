@@ -47,6 +47,7 @@ class Message:
             "opened": self.title,
             "reminder": f"Still open: {self.title}",
             "acknowledged": f"Acknowledged: {self.title}",
+            "test": self.title,
         }.get(self.event) or self._resolved_headline()
 
     def _resolved_headline(self) -> str:
@@ -84,8 +85,8 @@ def snapshot(incident: Any, event: str) -> dict[str, Any]:
     about = monitor.name if monitor is not None else incident.subject or rule.name
     return {
         "event": str(event),
-        "severity": str(rule.severity),
-        "title": _text(f"{about}: {rule.name}"),
+        "severity": str(incident.severity or rule.severity),
+        "title": _text(incident.title or f"{about}: {rule.name}"),
         "rule": _text(rule.name),
         "kind": str(rule.kind),
         "subject": _text(about),

@@ -42,5 +42,11 @@ def delay_before(channel_type: str, retry: int, *, asked: timedelta | None = Non
     before the server wants it.
     """
     table = delays(channel_type)
-    delay = table[min(retry, len(table)) - 1] * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 no secret hangs on it
+    index = min(max(retry, 1), len(table)) - 1
+    delay = table[index] * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311 no secret hangs on it
     return max(delay, min(asked or timedelta(), LONGEST_WAIT))
+
+
+def jittered(wait: timedelta) -> timedelta:
+    """Not before what a server asked for, at most an hour, and not all at the same instant."""
+    return min(wait, LONGEST_WAIT) * random.uniform(1, 1 + JITTER)  # noqa: S311 no secret hangs on it

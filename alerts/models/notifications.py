@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from django.db import models, transaction
 from django.db.models import F, Q
@@ -41,6 +41,9 @@ _FINAL = frozenset(NotificationState) - {_PENDING, _SENDING}
 
 class NotificationQuerySet(DurableJobQuerySet):
     """Notifications, in the words of durable jobs."""
+
+    def sent(self) -> Self:
+        return self.filter(state=NotificationState.SENT)
 
 
 class Notification(DurableJob):
@@ -114,7 +117,9 @@ class Notification(DurableJob):
                 name="notifications_due",
             ),
             models.Index(
-                fields=["lease_until"], condition=Q(state=_SENDING), name="notifications_leases"
+                fields=["channel", "lease_until"],
+                condition=Q(state=_SENDING),
+                name="notifications_leases",
             ),
             models.Index(fields=["state", "finished_at"], name="notifications_finished"),
             models.Index(fields=["tenant", "-created_at"], name="notifications_tenant"),

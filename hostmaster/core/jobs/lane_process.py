@@ -83,6 +83,7 @@ class LaneProcess:
         """One round of the clock. `False`: no round was possible for too long."""
         self.flag.keep_alive(2 * self._patience)
         steps: list[Callable[[Lane], object]] = [
+            leases.release_dead,
             schedules.fire_due,
             sweep.expire_leases,
             sweep.ring_due,

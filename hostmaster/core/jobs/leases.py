@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 
+import psutil
 from django.conf import settings
 from django.db import Error, connection
 
 from hostmaster.core.clock import DatabaseNow, database_now
+from hostmaster.core.jobs.lanes import Lane
 from hostmaster.core.jobs.models import Lease
 
 logger = logging.getLogger(__name__)
@@ -40,6 +42,26 @@ def new_owner() -> str:
 def is_ours(owner: str) -> bool:
     """`owner` is a name this process made for itself."""
     return owner.rpartition("/")[0] == own_origin()
+
+
+def is_owner_dead(owner: str) -> bool:
+    """`owner` was a worker of this lane process, and is no more. `False` for what others own:
+    only their leases can tell."""
+    instance = lane_instance()
+    if not instance or not owner.startswith(f"{instance}/"):
+        return False
+    pid = owner.removeprefix(f"{instance}/").partition("/")[0]
+    return pid.isdigit() and not psutil.pid_exists(int(pid))
+
+
+def release_dead(lane: Lane) -> None:
+    """Give back what workers of this lane process held that were killed: the next one need not
+    wait until their leases are over."""
+    mine = lane_instance()
+    held = Lease.objects.filter(owner__startswith=f"{mine}/", until__gt=DatabaseNow())
+    for lease in held if mine else ():
+        if is_owner_dead(lease.owner):
+            release(lease.name, lease.owner)
 
 
 def acquire(name: str, owner: str, ttl: timedelta) -> bool:

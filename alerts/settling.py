@@ -1,0 +1,286 @@
+"""What a try comes to: for its notification, for its channel, and for those who count.
+
+One transaction a try, fenced by the row's version: a result that comes after the lease is over, or
+from a process that was thought dead, changes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from alerts import retry_tables
+from alerts.breaker import GIVES_UP_AFTER, Breaker
+from alerts.claims import Claim
+from alerts.models.channels import AlertChannel
+from alerts.models.incidents import Incident
+from alerts.models.notifications import DeliveryAttempt, Notification, NotificationState
+from alerts.transports.base import Outcome
+from hostmaster.core.clock import DatabaseNow, database_now
+from hostmaster.core.health import services as health
+from hostmaster.core.metrics import services as metrics
+
+logger = logging.getLogger(__name__)
+
+REFUSALS = 2  # the same answer twice: not a moment's whim of the receiver
+KEPT_ERRORS = 20
+FRESH = timedelta(minutes=1)  # so often a channel's last success is written down
+CHUNK = 500
+
+
+def settle(claim: Claim, outcome: Outcome, started_at: datetime, ms: int) -> bool:
+    """Write down what came of sending `claim`. `False`: it was somebody else's by then."""
+    with transaction.atomic():
+        done = (
+            _succeed(claim, outcome, started_at)
+            if outcome.ok
+            else _fail(claim, outcome, started_at)
+        )
+        if done:
+            note_attempt(claim.channel, outcome, started_at, ms, notification=claim.leader)
+            metrics.add(*_increments(claim, outcome, started_at))
+    return done
+
+
+def note_attempt(
+    channel: AlertChannel,
+    outcome: Outcome,
+    started_at: datetime,
+    ms: int | None,
+    *,
+    notification: Notification | None = None,
+) -> DeliveryAttempt:
+    """Add to the log of tries."""
+    no = 1
+    if notification is not None and (notification.errors or notification.attempts != 1):
+        no += notification.deliveries.count()
+    return DeliveryAttempt.objects.create(
+        tenant_id=channel.tenant_id,
+        channel=channel,
+        notification=notification,
+        no=no,
+        started_at=started_at,
+        ms=ms,
+        **attempt_fields(outcome),
+    )
+
+
+def attempt_fields(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "ok": outcome.ok,
+        "status_code": outcome.status_code,
+        "error_class": outcome.error_class,
+        "error": outcome.error,
+        "reply": outcome.reply,
+    }
+
+
+def hand_back(claim: Claim) -> bool:
+    """Return what was claimed and not sent; the attempt does not count."""
+    row = claim.leader
+    return row.take_from_holder(
+        Q(lease_owner=row.lease_owner),
+        row.WAITING_STATE,
+        actor="",
+        reason="",
+        attempts=max(row.attempts - 1, 0),
+        **_without_lease(),
+    )
+
+
+def suppress(claim: Claim, reason: str) -> bool:
+    """Not to be sent after all. What was to go with it waits for another message."""
+    with transaction.atomic():
+        done = claim.leader.advance(NotificationState.SUPPRESSED, suppress_reason=reason)
+        if done:
+            metrics.add(_counted(claim.channel, "suppressed"))
+    return done
+
+
+def expire_attempt(row: Notification, guard: Q) -> bool:
+    """The process that sent it died, or hangs: a failed try, whatever the receiver got."""
+    outcome = Outcome(False, error_class="lost", error="The worker that sent it died.")
+    started_at = row.started_at or timezone.now()
+    is_last = row.attempts >= row.attempts_allowed()
+    to = NotificationState.FAILED if is_last else NotificationState.PENDING
+    channel = row.channel
+    with transaction.atomic():
+        done = row.take_from_holder(
+            guard,
+            to,
+            actor="",
+            reason="",
+            errors=_with_error(row, outcome),
+            **_without_lease(),
+            **({} if is_last else {"run_at": DatabaseNow()}),
+        )
+        if done:
+            # A probe that died must not hold the others up for a whole lease.
+            if channel.is_breaker_open:
+                AlertChannel.objects.filter(pk=channel.pk).update(next_send_at=DatabaseNow())
+            note_attempt(channel, outcome, started_at, None, notification=row)
+            metrics.add(_counted(channel, "dead" if is_last else "failed"))
+    return done
+
+
+def _succeed(claim: Claim, outcome: Outcome, started_at: datetime) -> bool:
+    row, channel = claim.leader, claim.channel
+    if not row.advance(NotificationState.SENT):
+        return False
+    told = [row.incident_id, *row.folded.sent().values_list("incident_id", flat=True)]
+    for start in range(0, len(told), CHUNK):
+        chunk = told[start : start + CHUNK]
+        Incident.objects.filter(pk__in=chunk, notified_at=None).update(notified_at=timezone.now())
+    now = timezone.now()
+    stale = Q(last_success_at=None) | Q(last_success_at__lt=now - FRESH)
+    stale |= Q(failures_in_row__gt=0) | ~Q(last_error="")
+    fields: dict[str, Any] = {
+        "last_success_at": now,
+        "failures_in_row": 0,
+        "breaker_seconds": 0,
+        "failing_since": None,
+        "last_error": "",
+    }
+    AlertChannel.objects.filter(stale, pk=channel.pk).update(**fields)
+    if claim.is_probe:
+        _reopen(channel)
+    if outcome.wait:
+        _hold(channel, outcome.wait)
+    return True
+
+
+def _reopen(channel: AlertChannel) -> None:
+    """It is back: what waits because it was down waits no longer."""
+    AlertChannel.objects.filter(pk=channel.pk).update(next_send_at=DatabaseNow())
+    later = Notification.objects.filter(channel=channel, state=NotificationState.PENDING)
+    later.filter(run_at__gt=DatabaseNow()).update(run_at=DatabaseNow())
+
+
+def _hold(channel: AlertChannel, wait: timedelta) -> None:
+    """It asked us to wait, all messages alike."""
+    until = database_now(min(wait, retry_tables.LONGEST_WAIT))
+    AlertChannel.objects.filter(pk=channel.pk, next_send_at__lt=until).update(next_send_at=until)
+
+
+def _fail(claim: Claim, outcome: Outcome, started_at: datetime) -> bool:
+    # The channel first, as a claim locks it first: two orders would deadlock.
+    channel = AlertChannel.objects.select_for_update().get(pk=claim.channel.pk)
+    row = claim.leader
+    to, fields = _next_step(claim, outcome)
+    fields |= {"errors": _with_error(row, outcome), **_without_lease()}
+    if not row.advance(to, **fields):
+        return False
+    if outcome.is_throttled:
+        _hold(channel, outcome.wait or timedelta(seconds=1))
+        if claim.is_probe:  # it is there, and busy
+            AlertChannel.objects.filter(pk=channel.pk).update(breaker_seconds=0, failures_in_row=0)
+        return True
+    _note_failure(channel, outcome, was_probe=claim.is_probe)
+    if outcome.wait:
+        _hold(channel, outcome.wait)
+    log = "notification %s by %s channel %s: %s"
+    logger.warning(log, row.pk, channel.type, channel.pk, outcome.error)
+    return True
+
+
+def _next_step(claim: Claim, outcome: Outcome) -> tuple[NotificationState, dict[str, Any]]:
+    """Where a failed row goes, and what is written with it."""
+    row, channel_type = claim.leader, claim.channel.type
+    if outcome.is_throttled:
+        # It was not looked at: no attempt. Until `deliver_by` nothing is lost by waiting.
+        wait = retry_tables.jittered(outcome.wait or timedelta(seconds=1))
+        return _again(wait, attempts=max(row.attempts - 1, 0))
+    if outcome.is_refused:
+        fields: dict[str, Any] = {"refusals": row.refusals + 1}
+        if outcome.is_gone or row.refusals + 1 >= REFUSALS:
+            return NotificationState.FAILED, fields
+        return _again(retry_tables.delay_before(channel_type, row.attempts), **fields)
+    if claim.is_probe:
+        # Asked for all that wait. Its own tries are for when the channel is back.
+        return _again(timedelta(), attempts=max(row.attempts - 1, 0))
+    if row.attempts >= row.attempts_allowed():
+        return NotificationState.FAILED, {}
+    return _again(retry_tables.delay_before(channel_type, row.attempts, asked=outcome.wait))
+
+
+def _again(wait: timedelta, **fields: Any) -> tuple[NotificationState, dict[str, Any]]:
+    return NotificationState.PENDING, {**fields, "run_at": database_now(wait)}
+
+
+def _note_failure(channel: AlertChannel, outcome: Outcome, *, was_probe: bool) -> None:
+    """One more failure of a channel that is locked."""
+    now = timezone.now()
+    before = Breaker(channel.failures_in_row, channel.breaker_seconds)
+    breaker = before.after_failure(was_probe=was_probe)
+    failing_since = channel.failing_since or now
+    fields: dict[str, Any] = {
+        "failures_in_row": breaker.failures_in_row,
+        "breaker_seconds": breaker.open_seconds,
+        "failing_since": failing_since,
+        "last_error": outcome.error,
+    }
+    if breaker.is_open and (was_probe or not before.is_open):
+        fields["next_send_at"] = database_now(breaker.pause())
+    AlertChannel.objects.filter(pk=channel.pk).update(**fields)
+    if outcome.is_gone:
+        disable(channel, "It answered that it is gone (status 410).")
+    elif now - failing_since >= GIVES_UP_AFTER:
+        hours = int(GIVES_UP_AFTER.total_seconds() // 3600)
+        disable(channel, f"Nothing could be delivered for {hours} hours.")
+
+
+def disable(channel: AlertChannel, reason: str) -> None:
+    """Switch it off by itself, and say so where rules and people look."""
+    changed = AlertChannel.objects.filter(pk=channel.pk, enabled=True).update(
+        enabled=False, disabled_reason=reason, updated_at=timezone.now()
+    )
+    if changed:
+        health.record(
+            "alerts",
+            "error",
+            f"Channel {channel.name} is switched off. {reason}",
+            fact="channel_disabled",
+            channel=str(channel.pk),
+            tenant=str(channel.tenant_id),
+        )
+
+
+def _increments(claim: Claim, outcome: Outcome, started_at: datetime) -> list[metrics.Increment]:
+    row, channel = claim.leader, claim.channel
+    if not outcome.ok:
+        is_dead = row.current_state == NotificationState.FAILED
+        result = "throttled" if outcome.is_throttled else "dead" if is_dead else "failed"
+        return [_counted(channel, result)]
+    rows = [(row.created_at, row.is_replay), *row.folded.values_list("created_at", "is_replay")]
+    found = [_counted(channel, "sent", len(rows))]
+    for created_at, is_replay in rows:
+        if not is_replay:
+            seconds = max((started_at - created_at).total_seconds(), 0.0)
+            found += metrics.observe("notification_latency_seconds", seconds)
+    return found
+
+
+def _counted(channel: AlertChannel, result: str, amount: float = 1) -> metrics.Increment:
+    labels: Mapping[str, str] = {"type": channel.type, "result": result}
+    return metrics.Increment("notifications_total", labels, amount)
+
+
+def _with_error(row: Notification, outcome: Outcome) -> list[dict[str, Any]]:
+    entry = {
+        "at": timezone.now().isoformat(),
+        "attempt": row.attempts,
+        "type": outcome.error_class,
+        "message": outcome.error,
+        "retryable": not outcome.is_refused,
+    }
+    return [*row.errors, entry][-KEPT_ERRORS:]
+
+
+def _without_lease() -> dict[str, Any]:
+    return {"lease_until": None, "lease_owner": ""}
