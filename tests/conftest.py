@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from django.conf import settings
 from pytest_django import DjangoDbBlocker
 
 from tests.aws_simulator.fixtures import aws_simulator, fault_proxy, simulator_process
@@ -16,9 +19,36 @@ __all__ = ["aws_simulator", "fault_proxy", "simulator_process"]
 
 @pytest.fixture(scope="session")
 def project_maker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProjectMaker]:
-    maker = ProjectMaker(tmp_path_factory.mktemp("projects"), os.environ.get("TEST_POSTGRESQL_URL"))
+    shared = os.environ.get("TEST_TEMPLATES")
+    maker = ProjectMaker(
+        tmp_path_factory.mktemp("projects"),
+        os.environ.get("TEST_POSTGRESQL_URL"),
+        Path(shared) if shared else None,
+    )
     yield maker
-    maker.drop_all()
+    maker.drop_templates()
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(
+    django_db_modify_db_settings_parallel_suffix: None, project_maker: ProjectMaker
+) -> None:
+    """Under script/test the suite's own database, too, is a copy: to migrate costs seconds."""
+    if not project_maker.is_shared:
+        return
+    database = settings.DATABASES["default"]
+    if settings.IS_SQLITE:
+        shutil.copy(project_maker.template("sqlite").database_name, database["TEST"]["NAME"])
+    else:
+        name = project_maker.template("postgresql").database_name
+        database.setdefault("TEST", {})["TEMPLATE"] = name
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb(request: pytest.FixtureRequest, project_maker: ProjectMaker) -> bool:
+    """Whether the suite's own database is there already."""
+    is_copied = project_maker.is_shared and settings.IS_SQLITE
+    return bool(is_copied or request.config.getoption("reuse_db"))
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

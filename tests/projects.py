@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -46,6 +47,11 @@ class Project:
     @property
     def database_url(self) -> str:
         return self.environment["DATABASE_URL"]
+
+    @property
+    def database_name(self) -> str:
+        """Of SQLite, its path."""
+        return str(environ.Env.db_url_config(self.database_url)["NAME"])
 
     def manage(
         self, *arguments: str, timeout: float = 60, check: bool = True, **environment: str
@@ -122,43 +128,56 @@ class Project:
 
 
 class ProjectMaker:
-    """Migrates once for each kind of database, then hands out copies."""
+    """Migrates once for each kind of database, then hands out copies.
 
-    def __init__(self, directory: Path, postgresql_url: str | None) -> None:
+    `shared` is a folder through which all processes of a run know the one that was migrated.
+    """
+
+    def __init__(self, directory: Path, postgresql_url: str | None, shared: Path | None) -> None:
         self.directory = directory
         self.postgresql_url = postgresql_url
-        self.templates: dict[str, Project] = {}
-        self.created: list[str] = []
+        self.is_shared = shared is not None
+        self._template_folder = shared or directory / "templates"
 
     def make(self, database: str) -> Project:
-        if database not in self.templates:
-            template = self._new(database, None)
-            template.manage("migrate", "--verbosity", "0")
-            self.templates[database] = template
-        return self._new(database, self.templates[database])
+        return self._new(database, self.template(database))
+
+    def template(self, database: str) -> Project:
+        """A migrated database that nobody changes. Whoever comes first makes it."""
+        folder = self._template_folder
+        folder.mkdir(exist_ok=True)
+        note = folder / f"{database}.url"
+        with (folder / f"{database}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not note.exists():
+                made = self._new(database, None, folder)
+                made.manage("migrate", "--verbosity", "0", timeout=180)
+                note.write_text(made.database_url)
+        return Project(database, folder, project_environment(note.read_text()))
 
     def drop(self, project: Project) -> None:
         if project.database == "postgresql":
-            self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", _name(project))
+            self._execute("DROP DATABASE IF EXISTS {} WITH (FORCE)", project.database_name)
 
-    def drop_all(self) -> None:
-        for template in self.templates.values():
-            self.drop(template)
+    def drop_templates(self) -> None:
+        """Of the last user. Those of a run end with its server and its folder."""
+        for note in [] if self.is_shared else self._template_folder.glob("*.url"):
+            self.drop(self.template(note.stem))
 
-    def _new(self, database: str, template: Project | None) -> Project:
+    def _new(self, database: str, template: Project | None, place: Path | None = None) -> Project:
         name = f"hostmaster_{uuid4().hex[:12]}"
-        directory = self.directory / name
+        directory = (place or self.directory) / name
         directory.mkdir()
         if database == "sqlite":
             url = f"sqlite:///{directory / 'db.sqlite3'}"
             if template:
-                shutil.copy(template.directory / "db.sqlite3", directory / "db.sqlite3")
+                shutil.copy(template.database_name, directory / "db.sqlite3")
         else:
             url = self._create_postgresql(name, template)
         return Project(database, directory, project_environment(url))
 
     def _create_postgresql(self, name: str, template: Project | None) -> str:
-        source = _name(template) if template else "template1"
+        source = template.database_name if template else "template1"
         self._execute("CREATE DATABASE {} TEMPLATE {}", name, source)
         assert self.postgresql_url
         return self.postgresql_url.replace("/postgres?", f"/{name}?")
@@ -189,7 +208,3 @@ def project_environment(database_url: str) -> dict[str, str]:
             "ENCRYPTION_KEY": os.environ["ENCRYPTION_KEY"],
         }
     )
-
-
-def _name(project: Project) -> str:
-    return str(environ.Env.db_url_config(project.database_url)["NAME"])
