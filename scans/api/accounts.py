@@ -13,10 +13,11 @@ from pydantic import ConfigDict
 from hostmaster.core.crypto import SealError
 from hostmaster.core.tenants.models import Role
 from hostmaster.core.web.errors import ApiError, ConflictError, ErrorOut
+from hostmaster.core.web.fields import EXAMPLE_ID, Version
 from hostmaster.core.web.paging import paged
 from hostmaster.core.web.scoping import CHANGED_MEANWHILE, ensure_version, own, own_or_404
 from hostmaster.core.web.tenancy import TenantRequest, require_role
-from scans.api.fields import EXAMPLE_ID, EXAMPLE_NUMBER, Keys, Name, Regions, RoleArn, Version
+from scans.api.fields import EXAMPLE_NUMBER, Keys, Name, Regions, RoleArn
 from scans.api.scans import ScanOut
 from scans.aws.accounts import NoCredentialsHereError, SimulatorNotRunningError
 from scans.aws.errors import AWS_ERRORS, OwnIdentityError, safe_message

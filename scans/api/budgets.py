@@ -13,10 +13,11 @@ from ninja import Field, Query, Router, Schema, Status
 from pydantic import ConfigDict
 
 from hostmaster.core.web.errors import ConflictError, ErrorOut
+from hostmaster.core.web.fields import EXAMPLE_ID, Input, Version
 from hostmaster.core.web.paging import paged
 from hostmaster.core.web.scoping import CHANGED_MEANWHILE, ensure_version, own, own_or_404
 from hostmaster.core.web.tenancy import TenantRequest
-from scans.api.fields import EXAMPLE_ID, Input, Name, Text, Version
+from scans.api.fields import Name, Text
 from scans.models import Account, BreachKind, Budget, BudgetBreach
 
 router = Router(tags=["costs"])

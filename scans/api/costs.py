@@ -15,11 +15,12 @@ from ninja import Field, Query, Router, Schema, Status
 from pydantic import AfterValidator
 
 from hostmaster.core.web.errors import InvalidInputError
+from hostmaster.core.web.fields import EXAMPLE_ID
 from hostmaster.core.web.paging import paged
 from hostmaster.core.web.scoping import own, own_or_404
 from hostmaster.core.web.tenancy import TenantRequest
 from scans.api.exports import CHUNK, DOCUMENTED, Format, export
-from scans.api.fields import EXAMPLE_ID, Text
+from scans.api.fields import Text
 from scans.api.scans import ScanOut
 from scans.aws.costs.services import request_cost_refresh
 from scans.aws.costs.summary import CostSummary, cost_summary

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from ninja import Field, Schema
-from pydantic import AfterValidator, AwareDatetime, ConfigDict, SecretStr
+from pydantic import SecretStr
 
-EXAMPLE_ID = "0190d5b4-7a3c-4f6e-9b1d-2c8e5a7f4d10"
+from hostmaster.core.web.fields import Input
+
 EXAMPLE_NUMBER = "123456789012"
 
 Region = Annotated[
@@ -28,38 +29,13 @@ RoleArn = Annotated[
         examples=[f"arn:aws:iam::{EXAMPLE_NUMBER}:role/hostmaster"],
     ),
 ]
-Version = Annotated[
-    int,
-    Field(
-        ge=1,
-        le=2**31 - 1,
-        description="The version you read; 409 when somebody changed the row since.",
-        examples=[3],
-    ),
-]
 Usd = Annotated[Decimal, Field(description="USD in 30 days.", examples=["41.6100"])]
 Text = Annotated[str, Field(max_length=255)]
-
-
-def _in_reach(instant: datetime) -> datetime:
-    # Beyond, the conversion to UTC overflows.
-    if not 1970 <= instant.year <= 9000:
-        raise ValueError("An instant lies between the years 1970 and 9000.")
-    return instant
-
-
-Instant = Annotated[AwareDatetime, AfterValidator(_in_reach)]
 
 
 def secret(description: str, max_length: int) -> Any:
     """Write-only: no answer, error or log line holds it."""
     return Field(None, max_length=max_length, description=f"{description} Never shown again.")
-
-
-class Input(Schema):
-    """A body: a field nobody knows is refused instead of ignored."""
-
-    model_config = ConfigDict(extra="forbid")
 
 
 class Keys(Input):

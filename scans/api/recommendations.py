@@ -13,11 +13,12 @@ from ninja import Field, Query, Router, Schema
 from pydantic import ConfigDict
 
 from hostmaster.core.web.errors import ConflictError, ErrorOut
+from hostmaster.core.web.fields import EXAMPLE_ID, Input, Instant, Version
 from hostmaster.core.web.paging import paged
 from hostmaster.core.web.scoping import CHANGED_MEANWHILE, ensure_version, own, own_or_404
 from hostmaster.core.web.tenancy import TenantRequest
 from scans.api.exports import CHUNK, DOCUMENTED, Format, export
-from scans.api.fields import EXAMPLE_ID, Input, Instant, Text, Usd, Version
+from scans.api.fields import Text, Usd
 from scans.aws import findings
 from scans.models import Confidence, Effort, Recommendation, RecommendationStatus
 

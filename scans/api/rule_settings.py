@@ -11,10 +11,10 @@ from ninja import Field, Query, Router, Schema, Status
 from pydantic import ConfigDict
 
 from hostmaster.core.web.errors import ErrorOut
+from hostmaster.core.web.fields import EXAMPLE_ID, Input
 from hostmaster.core.web.paging import paged
 from hostmaster.core.web.scoping import own, own_or_404
 from hostmaster.core.web.tenancy import TenantRequest
-from scans.api.fields import EXAMPLE_ID, Input
 from scans.aws.rule_settings import choices_for, set_rule
 from scans.aws.rules.all import Choice, by_default
 from scans.models import Account, RuleSetting

@@ -15,10 +15,11 @@ from pydantic import ConfigDict, Discriminator, Tag
 
 from hostmaster.core.jobs.models import JobAlreadyOpenError
 from hostmaster.core.web.errors import ConflictError, ErrorOut, InvalidInputError
+from hostmaster.core.web.fields import EXAMPLE_ID, Input, Instant
 from hostmaster.core.web.paging import paged
 from hostmaster.core.web.scoping import own, own_or_404
 from hostmaster.core.web.tenancy import TenantRequest
-from scans.api.fields import EXAMPLE_ID, Input, Instant, Keys, Regions
+from scans.api.fields import Keys, Regions
 from scans.aws.accounts import CredentialsForgottenError
 from scans.aws.shell import ShellLoginGoneError
 from scans.models import Account, ScanJob, ScanKind, ScanState, ScanUnit, UnitOutcome
