@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import socket
 import string
 import subprocess
 import sys
@@ -31,6 +30,7 @@ from tests.aws_simulator.fault_proxy import Fault, FaultProxy
 from tests.aws_simulator.seed import seed
 from tests.concurrency.processes import stop, wait_for
 from tests.factories import make_staff, make_tenant, make_token
+from tests.ports import free_port
 from tests.projects import ROOT, Project
 
 pytestmark = [pytest.mark.services, pytest.mark.both_databases, pytest.mark.timeout(240)]
@@ -91,9 +91,7 @@ class Web:
     """The web server as a process of its own, with its log."""
 
     def __init__(self, project: Project, aviary: Aviary) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
         self._aviary = aviary
         self._log = project.directory / "web.log"
         with self._log.open("wb") as output:

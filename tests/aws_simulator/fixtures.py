@@ -11,11 +11,12 @@ from pytest_django.fixtures import Settings
 
 from scans.aws.simulator import Simulator, start_simulator
 from tests.aws_simulator.fault_proxy import FaultProxy
+from tests.ports import free_port
 
 
 @pytest.fixture(scope="session")
 def simulator_process() -> Iterator[Simulator]:
-    with start_simulator(age=timedelta()) as simulator:
+    with start_simulator(free_port(), age=timedelta()) as simulator:
         yield simulator
 
 

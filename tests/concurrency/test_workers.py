@@ -31,6 +31,7 @@ from tests.concurrency.processes import (
 )
 from tests.factories import make_errand, make_tenant
 from tests.kernel_app.models import Effect, Errand, Parcel, Start
+from tests.ports import free_port
 from tests.projects import Project
 
 pytestmark = [
@@ -233,9 +234,7 @@ def test_a_taken_worker_port_is_said_before_anything_starts(project_env: Project
 
 
 def test_the_worker_port_answers_while_lanes_run(project_env: Project) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     cluster = project_env.start("qcluster", "--lane", "alerts", WORKER_PORT=str(port))
     answers: list[dict[str, Any]] = []
 

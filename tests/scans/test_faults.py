@@ -23,6 +23,7 @@ from scans.models import Account, CostFetch, Instance, Resource, ScanJob
 from tests.aws_simulator import estate
 from tests.aws_simulator.fault_proxy import THROTTLING, Fault, FaultProxy
 from tests.factories import make_account
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.django_db, pytest.mark.services]
 
@@ -57,7 +58,7 @@ FAULTS = {
 @pytest.fixture(scope="module")
 def world() -> Iterator[tuple[Simulator, FaultProxy, estate.Estate]]:
     """One of each thing, built once: no test changes it."""
-    with start_simulator(age=timedelta()) as simulator:
+    with start_simulator(free_port(), age=timedelta()) as simulator:
         built = estate.build(simulator.endpoint_url, REGION)
         with FaultProxy(simulator.endpoint_url, remembers=True) as proxy:
             yield simulator, proxy, built

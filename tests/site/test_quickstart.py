@@ -23,6 +23,7 @@ from scans.aws.collectors.rows import VOLUME
 from scans.aws.simulator import seed_demo, start_simulator
 from scans.models import Account, Instance, Resource, ScanJob
 from scans.services import request_scan
+from tests.ports import free_port
 from tests.projects import ROOT, Project
 
 pytestmark = [pytest.mark.services, pytest.mark.timeout(180)]
@@ -33,10 +34,7 @@ on_sqlite = pytest.mark.parametrize("project_env", ["sqlite"], indirect=True)
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
+    return free_port()
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,6 +22,7 @@ from pytest_django import DjangoDbBlocker
 
 from tests.conftest import missing
 from tests.factories import make_membership, make_staff, make_token
+from tests.ports import free_port
 from tests.projects import ROOT, ProjectMaker
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -51,7 +51,7 @@ def site(project_maker: ProjectMaker, django_db_blocker: DjangoDbBlocker) -> Ite
 @contextmanager
 def served(environment: dict[str, str]) -> Iterator[str]:
     """The address of a uvicorn started with `environment`; it is gone afterwards."""
-    port = _free_port()
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "uvicorn", "hostmaster.asgi:application", "--port", str(port)],
         cwd=ROOT,
@@ -116,12 +116,6 @@ def browser(site: Site) -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield Browser(chromium.new_page(), site)
         chromium.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _wait_until_served(url: str, seconds: float = 30) -> None:
