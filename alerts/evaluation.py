@@ -128,7 +128,7 @@ def _unresolved(
     if scope.monitor_ids is not None:
         rows = rows.filter(monitor__in=scope.monitor_ids)
     found: dict[Key, Incident] = {}
-    for incident in rows.select_related("alert_rule", "monitor", "suppressed_by"):
+    for incident in rows.select_related("alert_rule", "monitor"):
         if incident.alert_rule_id in by_pk:
             incident.alert_rule = by_pk[incident.alert_rule_id]  # its channels are fetched
         found[Key.of_incident(incident)] = incident
@@ -166,24 +166,25 @@ def _how_it_ended(
 
 def _follow_up(firing: Iterable[Finding], standing: Mapping[Key, Incident], at: datetime) -> None:
     """Tell what was kept back and need not be any more; remind of what nobody acknowledged."""
-    kept_back = [(f, standing[f.key]) for f in firing if f.key in standing]
-    kept_back = [(f, i) for f, i in kept_back if i.is_suppressed]
-    if kept_back:
-        suppressions = Suppressions.load([incident for _, incident in kept_back], at)
-        for finding, incident in kept_back:
-            if _is_news(finding, incident) and not suppressions.of(incident).reason:
-                incidents.release(incident)
+    known = [(finding, standing[finding.key]) for finding in firing if finding.key in standing]
+    _release([(f, i) for f, i in known if i.is_suppressed and i.status == IncidentStatus.OPEN], at)
     for incident in standing.values():
         if _reminder_is_due(incident, at):
             incidents.remind(incident)
 
 
-def _is_news(finding: Finding, incident: Incident) -> bool:
-    """The parent recovered before this was seen: what only waits for its next check is not told."""
-    parent = incident.suppressed_by
-    if parent is None or parent.resolved_at is None or finding.seen_at is None:
-        return True
-    return finding.seen_at > parent.resolved_at
+def _release(kept_back: Sequence[tuple[Finding, Incident]], at: datetime) -> None:
+    if not kept_back:
+        return
+    suppressions = Suppressions.load([incident for _, incident in kept_back], at)
+    parents = {i.suppressed_by_id for _, i in kept_back if i.suppressed_by_id}
+    over = dict(Incident.objects.filter(pk__in=parents).values_list("pk", "resolved_at"))
+    for finding, incident in kept_back:
+        parent_over = over.get(incident.suppressed_by_id) if incident.suppressed_by_id else None
+        # What only waits for its first check after the parent's recovery may recover with it.
+        is_news = not (parent_over and finding.seen_at) or finding.seen_at > parent_over
+        if is_news and not suppressions.of(incident).reason:
+            incidents.release(incident)
 
 
 def _reminder_is_due(incident: Incident, at: datetime) -> bool:

@@ -119,15 +119,21 @@ class Suppressions:
         return None
 
 
-def ancestors_of(edges: Mapping[UUID, Collection[UUID]], monitor_id: UUID) -> list[UUID]:
-    """All it depends on, nearest first. A circle ends where it began."""
-    found: dict[UUID, None] = {}
-    level = list(edges.get(monitor_id, ()))
+def ancestors_of(edges: Mapping[Any, Collection[Any]], key: Any) -> list[Any]:
+    """All it depends on, nearest first. Two that depend on each other, by whatever way, are no
+    reason to be silent about either: else nobody would be told of both."""
+    return [other for other in reachable(edges, key) if key not in reachable(edges, other)]
+
+
+def reachable(edges: Mapping[Any, Collection[Any]], key: Any) -> dict[Any, None]:
+    """Whatever its edges lead to, itself only where they lead back."""
+    found: dict[Any, None] = {}
+    level = list(edges.get(key, ()))
     while level:
-        fresh = [pk for pk in level if pk not in found and pk != monitor_id]
-        found.update(dict.fromkeys(fresh))
-        level = [parent for pk in fresh for parent in edges.get(pk, ())]
-    return list(found)
+        fresh = dict.fromkeys(other for other in level if other not in found)
+        found |= fresh
+        level = [parent for other in fresh for parent in edges.get(other, ())]
+    return found
 
 
 def _ancestors(tenants: Collection[Any], monitor_ids: Collection[UUID]) -> dict[UUID, list[UUID]]:
