@@ -58,7 +58,7 @@ def note_attempt(
 ) -> DeliveryAttempt:
     """Add to the log of tries."""
     no = 1
-    if notification is not None and (notification.errors or notification.attempts != 1):
+    if notification is not None and _was_tried(notification):
         no += notification.deliveries.count()
     return DeliveryAttempt.objects.create(
         tenant_id=channel.tenant_id,
@@ -69,6 +69,10 @@ def note_attempt(
         ms=ms,
         **attempt_fields(outcome),
     )
+
+
+def _was_tried(row: Notification) -> bool:
+    return bool(row.errors) or row.attempts != 1 or row.is_replay
 
 
 def attempt_fields(outcome: Outcome) -> dict[str, Any]:
