@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import repeat
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from scans.aws.collectors.rows import INSTANCE, VOLUME
@@ -19,12 +20,14 @@ from scans.aws.rules.all import Choice, judge_item
 from scans.aws.rules.commitments import COMMITMENT_KIND, COVERAGE_KIND, EVERYWHERE
 from scans.aws.rules.finding import Context, Finding, Item, Unknown
 from scans.aws.rules.tally import Tally
-from scans.aws.store import BATCH, inventory
+from scans.aws.store import inventory
+from scans.aws.things import Place, pages
 from scans.aws.upsert import Upsert
-from scans.models import Account, InventoryItem, Recommendation, RecommendationStatus, ScanJob
+from scans.models import Account, Recommendation, RecommendationStatus, ScanJob
 
 _OPEN, _SNOOZED = RecommendationStatus.OPEN, RecommendationStatus.SNOOZED
 _DISMISSED, _RESOLVED = RecommendationStatus.DISMISSED, RecommendationStatus.RESOLVED
+_MAY_COME_BACK = frozenset({_RESOLVED, _SNOOZED})
 # A snooze is over, whether its time came or its finding went.
 _NO_DECISION: dict[str, Any] = {
     "snoozed_until": None,
@@ -52,16 +55,20 @@ _UPDATED = (
 _OF_FINDINGS = Upsert(Recommendation, ("account_id", "fingerprint"), _UPDATED)
 
 
+# A rule and the place of a thing.
+Pair: TypeAlias = tuple[str, str, str]
+
+
 @dataclass
 class PageVerdicts:
-    """What the rules said about one page: findings to keep, and pairs of rule and resource that
+    """What the rules said about one page: findings to keep, and pairs of rule and thing that
     could not be judged, whose earlier findings stay as they are."""
 
     findings: list[Finding] = field(default_factory=list)
-    unjudged: set[tuple[str, str]] = field(default_factory=set)
+    unjudged: set[Pair] = field(default_factory=set)
 
-    def standing(self) -> set[tuple[str, str]]:
-        return self.unjudged | {(found.rule, found.resource_id) for found in self.findings}
+    def standing(self) -> set[Pair]:
+        return self.unjudged | {(f.rule, f.region, f.resource_id) for f in self.findings}
 
 
 @dataclass
@@ -79,20 +86,21 @@ class Judging:
 
     def run(self) -> None:
         # Instances first: what a stopped one claims is not for its volumes' rules to say.
-        for kind, region in sorted(self.facts.known, key=lambda pair: (pair[0] != INSTANCE, pair)):
+        kinds = {kind for kind, _ in self.facts.known}
+        for kind in sorted(kinds, key=lambda kind: (kind != INSTANCE, kind)):
             if choices := self._choices_of(kind):
-                self._judge_region(kind, region, choices)
+                regions = sorted(region for k, region in self.facts.known if k == kind)
+                self._judge_kind(kind, regions, choices)
         self._judge_commitments()
         self._note_unseen()
 
-    def _judge_region(self, kind: str, region: str, choices: Sequence[Choice]) -> None:
-        facts = self.facts.of_region(region)
-        for page in _pages_of(self.account, kind, region):
+    def _judge_kind(self, kind: str, regions: Sequence[str], choices: Sequence[Choice]) -> None:
+        for page in pages(self.account, kind, regions):
             self.job.ensure_claimed()
-            self._judge_page(page, facts.contexts(kind, page), choices)
-        present = inventory(self.account, kind).present().filter(region=region)
-        gone = self._open_of(region, choices)
-        self.resolved += _resolve(gone.exclude(resource_id__in=present.values("resource_id")))
+            self._judge_page(page, self.facts.contexts(kind, page), choices, kind)
+        present = inventory(self.account, kind).present()
+        same = present.filter(region=OuterRef("region"), resource_id=OuterRef("resource_id"))
+        self.resolved += _resolve(self._open_of(regions, choices).filter(~Exists(same)))
 
     def _judge_commitments(self) -> None:
         """What Cost Explorer told, this time or lately."""
@@ -102,7 +110,7 @@ class Judging:
                 self.tally.skip(kind, "", self.facts.why_no_costs())
                 continue
             self._judge_page(items, repeat(self.facts.context(), len(items)), choices)
-            gone = self._open_of(EVERYWHERE, choices)
+            gone = self._open_of([EVERYWHERE], choices)
             names = [item.resource_id for item in items]
             self.resolved += _resolve(gone.exclude(resource_id__in=names))
 
@@ -118,108 +126,116 @@ class Judging:
         return [choice for choice in self.choices if choice.rule.kind == kind]
 
     def _judge_page(
-        self, page: Sequence[Item], contexts: Iterable[Context], choices: Sequence[Choice]
+        self,
+        page: Sequence[Item],
+        contexts: Iterable[Context],
+        choices: Sequence[Choice],
+        kind: str = "",
     ) -> None:
-        region, ids = page[0].region, [item.resource_id for item in page]
-        known = self._known_of(region, ids, choices)
-        verdicts = self._verdicts(page, contexts, choices, known)
-        _store(self.account, self.job, verdicts.findings, {i.resource_id: i.name for i in page})
+        known = self._known_of(page, choices)
+        claimed = self._claimed_by_stopped(page) if kind == VOLUME else set()
+        verdicts = self._verdicts(zip(page, contexts, strict=True), choices, known, claimed)
+        self._store(page, verdicts.findings, known)
         standing = verdicts.standing()
         over = [pk for pair, (pk, _) in known.items() if pair not in standing]
         self.resolved += _resolve(Recommendation.objects.filter(pk__in=over))
 
     def _verdicts(
         self,
-        page: Sequence[Item],
-        contexts: Iterable[Context],
+        items: Iterable[tuple[Item, Context]],
         choices: Sequence[Choice],
-        known: dict[tuple[str, str], tuple[UUID, str]],
+        known: Mapping[Pair, tuple[UUID, str]],
+        claimed: Container[Place],
     ) -> PageVerdicts:
-        verdicts, claimed = PageVerdicts(), self._claimed_by_stopped(page)
+        verdicts = PageVerdicts()
         broken = [choice.rule.id for choice in choices if choice.problem]
         running = [choice for choice in choices if choice.runs]
-        dismissed: dict[str, set[str]] = {}
-        for (rule, resource_id), (_, status) in known.items():
+        dismissed: dict[Place, set[str]] = {}
+        for (rule, region, resource_id), (_, status) in known.items():
             if status == _DISMISSED:
-                dismissed.setdefault(resource_id, set()).add(rule)
-        for item, context in zip(page, contexts, strict=True):
-            verdicts.unjudged.update((rule, item.resource_id) for rule in broken)
-            refused = dismissed.get(item.resource_id, ())
-            is_claimed = item.resource_id in claimed
+                dismissed.setdefault((region, resource_id), set()).add(rule)
+        for item, context in items:
+            region, resource_id = place = (item.region, item.resource_id)
+            verdicts.unjudged.update((rule, region, resource_id) for rule in broken)
+            refused, is_claimed = dismissed.get(place, ()), place in claimed
             for said in judge_item(item, running, context, refused, is_claimed=is_claimed):
                 self.tally.add(said)
                 if isinstance(said.verdict, Unknown):
-                    verdicts.unjudged.add((said.rule.id, item.resource_id))
+                    verdicts.unjudged.add((said.rule.id, region, resource_id))
                 elif isinstance(said.verdict, Finding) and not said.is_superseded:
                     verdicts.findings.append(said.verdict)
         return verdicts
 
-    def _known_of(
-        self, region: str, ids: Sequence[str], choices: Sequence[Choice]
-    ) -> dict[tuple[str, str], tuple[UUID, str]]:
-        """(rule, resource) → (key, status) of the page's recommendations, resolved ones aside."""
-        rows = self._of(region, choices).filter(resource_id__in=ids).exclude(status=_RESOLVED)
-        return {
-            (rule, resource_id): (pk, status)
-            for pk, rule, resource_id, status in rows.values_list(
-                "pk", "rule", "resource_id", "status"
-            )
-        }
-
-    def _claimed_by_stopped(self, page: Sequence[Item]) -> set[str]:
-        """Volumes whose whole price an open finding on their stopped instance saves already."""
-        if getattr(page[0], "kind", "") != VOLUME:
-            return set()
-        owners = {
-            item.resource_id: [str(i) for i in item.spec.get("attached_to") or ()] for item in page
-        }
-        ids = {owner for named in owners.values() for owner in named}
-        rows = Recommendation.objects.open().filter(
-            account=self.account,
-            region=page[0].region,
-            rule=stopped_instance.RULE_ID,
-            resource_id__in=sorted(ids),
+    def _store(
+        self,
+        page: Sequence[Item],
+        findings: Sequence[Finding],
+        known: Mapping[Pair, tuple[UUID, str]],
+    ) -> None:
+        if not findings:
+            return
+        now = timezone.now()
+        names = {(item.region, item.resource_id): item.name for item in page}
+        _OF_FINDINGS.write(
+            [_row(self.account, f, names[f.region, f.resource_id]) for f in findings],
+            tenant_id=self.account.tenant_id,
+            account_id=self.account.pk,
+            last_job_id=self.job.pk,
+            first_seen_at=now,
+            last_seen_at=now,
+            updated_at=now,
         )
-        stopped = set(rows.values_list("resource_id", flat=True)) if ids else set()
-        return {volume for volume, named in owners.items() if stopped.intersection(named)}
+        found = {(f.rule, f.region, f.resource_id) for f in findings}
+        again = [pk for pair, (pk, s) in known.items() if s in _MAY_COME_BACK and pair in found]
+        _reopen(Recommendation.objects.filter(pk__in=again), now)
 
-    def _of(self, region: str, choices: Sequence[Choice]) -> QuerySet[Recommendation]:
+    def _known_of(
+        self, page: Sequence[Item], choices: Sequence[Choice]
+    ) -> dict[Pair, tuple[UUID, str]]:
+        """The page's recommendations, with key and status."""
+        regions = sorted({item.region for item in page})
+        ids = [item.resource_id for item in page]
+        rows = self._of(regions, choices).filter(resource_id__in=ids)
+        columns = ("pk", "rule", "region", "resource_id", "status")
+        return {
+            (rule, region, resource_id): (pk, status)
+            for pk, rule, region, resource_id, status in rows.values_list(*columns)
+        }
+
+    def _claimed_by_stopped(self, page: Sequence[Item]) -> set[Place]:
+        """Volumes whose whole price an open finding on their stopped instance saves already."""
+        owners = {
+            (item.region, item.resource_id): [str(i) for i in item.spec.get("attached_to") or ()]
+            for item in page
+        }
+        ids = sorted({owner for named in owners.values() for owner in named})
+        rows = Recommendation.objects.open().filter(
+            account=self.account, rule=stopped_instance.RULE_ID, resource_id__in=ids
+        )
+        stopped = set(rows.values_list("region", "resource_id")) if ids else set()
+        return {
+            (region, volume)
+            for (region, volume), named in owners.items()
+            if any((region, owner) in stopped for owner in named)
+        }
+
+    def _of(self, regions: Sequence[str], choices: Sequence[Choice]) -> QuerySet[Recommendation]:
         rules = [choice.rule.id for choice in choices]
-        return Recommendation.objects.filter(account=self.account, region=region, rule__in=rules)
+        return Recommendation.objects.filter(
+            account=self.account, region__in=regions, rule__in=rules
+        )
 
-    def _open_of(self, region: str, choices: Sequence[Choice]) -> QuerySet[Recommendation]:
-        return self._of(region, choices).filter(status__in=[_OPEN, _SNOOZED])
-
-
-def _pages_of(account: Account, kind: str, region: str) -> Iterator[list[InventoryItem]]:
-    """By primary key instead of one long cursor, which our own writes would pass through."""
-    items = inventory(account, kind).present().filter(region=region).order_by("pk")
-    last = 0
-    while page := list(items.filter(pk__gt=last)[:BATCH]):
-        yield page
-        last = page[-1].pk
+    def _open_of(
+        self, regions: Sequence[str], choices: Sequence[Choice]
+    ) -> QuerySet[Recommendation]:
+        return self._of(regions, choices).filter(status__in=[_OPEN, _SNOOZED])
 
 
-def _store(account: Account, job: ScanJob, findings: list[Finding], names: dict[str, str]) -> None:
-    if not findings:
-        return
-    now = timezone.now()
-    rows = [_row(account, found, names[found.resource_id]) for found in findings]
-    _OF_FINDINGS.write(
-        rows,
-        tenant_id=account.tenant_id,
-        account_id=account.pk,
-        last_job_id=job.pk,
-        first_seen_at=now,
-        last_seen_at=now,
-        updated_at=now,
-    )
-    found_again = Recommendation.objects.filter(
-        account=account, fingerprint__in=[row["fingerprint"] for row in rows]
-    )
+def _reopen(again: QuerySet[Recommendation], now: datetime) -> None:
+    """What was resolved is back; a snooze whose time has come is over."""
     is_back = Q(status=_RESOLVED)
     is_awake = Q(status=_SNOOZED, snoozed_until__lte=now)
-    found_again.filter(is_back | is_awake).update(
+    again.filter(is_back | is_awake).update(
         status=_OPEN,
         resolved_at=None,
         **_NO_DECISION,

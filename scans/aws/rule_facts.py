@@ -36,10 +36,10 @@ from scans.aws.rules.finding import (
 )
 from scans.aws.rules.stopped_instance import STOPPED
 from scans.aws.store import inventory
+from scans.aws.things import Place, Thing, read_things
 from scans.models import (
     Account,
     Commitment,
-    InventoryItem,
     MetricSummary,
     ScanJob,
     ScanUnit,
@@ -92,6 +92,7 @@ class Facts:
     prices: PriceBook
     now: datetime
     coverage: Decimal | None
+    _imaged: dict[str, frozenset[str]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
@@ -106,8 +107,9 @@ class Facts:
             coverage=commitment_facts(account, now).coverage,
         )
 
-    def of_region(self, region: str) -> RegionFacts:
-        return RegionFacts(self, region)
+    def contexts(self, kind: str, page: Sequence[Thing]) -> Iterator[Context]:
+        """One for each thing of the page, in its order."""
+        return PageFacts(self, kind, page).contexts()
 
     def regions(self) -> list[str]:
         """Where this scan looked, or wanted to."""
@@ -130,6 +132,19 @@ class Facts:
 
     def why_no_costs(self) -> str:
         return self._why(u for u in self.units if u.service == COST_EXPLORER)
+
+    def imaged(self, regions: Sequence[str]) -> Mapping[str, frozenset[str]]:
+        """By region, the snapshots that its images use. Their ids alone are kept, for as long as
+        pages are of the region, and no image."""
+        kept = {r: self._imaged.get(r) or self._imaged_in(r) for r in regions}
+        self._imaged.clear()
+        self._imaged.update(kept)
+        return kept
+
+    def _imaged_in(self, region: str) -> frozenset[str]:
+        images = inventory(self.account, IMAGE).present().filter(region=region)
+        specs = images.values_list("spec", flat=True).iterator(chunk_size=500)
+        return frozenset(str(i) for spec in specs for i in spec.get("snapshot_ids") or ())
 
     @staticmethod
     def _why(units: Iterable[ScanUnit]) -> str:
@@ -176,94 +191,123 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class RegionFacts:
-    """What holds for all items of one region."""
+class PageFacts:
+    """What holds for the things of one page, of one kind and some regions."""
 
     facts: Facts
-    region: str
-    _unseen: dict[str, str] = field(default_factory=dict)
+    kind: str
+    page: Sequence[Thing]
 
-    def contexts(self, kind: str, page: Sequence[InventoryItem]) -> Iterator[Context]:
-        """One for each item of the page, in its order."""
-        metrics = self._metrics(kind, [item.resource_id for item in page])
-        related = {
-            name: self._related(name, page)
-            for name in _RELATIONS.get(kind, ())
-            if self._is_known(_RELATED_KINDS[name])
-        }
-        unseen = self.unseen(kind)
-        for item in page:
+    def contexts(self) -> Iterator[Context]:
+        metrics = self._metrics()
+        unseen = {region: self._unseen(region) for region in self._regions}
+        for thing in self.page:
             yield self.facts.context(
-                metrics=metrics.get(item.resource_id, {}),
-                related={name: by_id.get(item.resource_id, ()) for name, by_id in related.items()},
-                unseen=unseen,
+                metrics=metrics.get(thing.place, {}),
+                related=Related(self, thing.place),
+                unseen=unseen[thing.region],
             )
 
-    def unseen(self, kind: str) -> dict[str, str]:
+    def is_known(self, name: str, region: str) -> bool:
+        """Whether this scan has seen the related things of that name."""
+        names = _RELATIONS.get(self.kind, ())
+        return name in names and (_RELATED_KINDS[name], region) in self.facts.known
+
+    def related(self, name: str) -> Mapping[Place, Sequence[Any]]:
+        """Related things by the place of the page's thing, read when the first rule asks: most
+        pages have nothing that any rule would look at them for."""
+        if name not in self._read:
+            self._read[name] = self._related(name)
+        return self._read[name]
+
+    @cached_property
+    def _read(self) -> dict[str, Mapping[Place, Sequence[Any]]]:
+        return {}
+
+    @cached_property
+    def _regions(self) -> list[str]:
+        return sorted({thing.region for thing in self.page})
+
+    def _unseen(self, region: str) -> dict[str, str]:
         reasons = {}
-        for name in _RELATIONS.get(kind, ()):
-            if not self._is_known(_RELATED_KINDS[name]):
-                why = self.facts.why_unseen(_RELATED_KINDS[name], self.region)
+        for name in _RELATIONS.get(self.kind, ()):
+            if not self.is_known(name, region):
+                why = self.facts.why_unseen(_RELATED_KINDS[name], region)
                 reasons[name] = f"The region's {name} could not be seen: {why}"
-        if why := self.facts.why_no_metrics(self.region):
+        if why := self.facts.why_no_metrics(region):
             reasons[METRICS] = f"Its usage could not be read: {why}"
         return reasons
 
-    def _is_known(self, kind: str) -> bool:
-        return (kind, self.region) in self.facts.known
-
-    def _metrics(self, kind: str, ids: Sequence[str]) -> Mapping[str, Mapping[str, Figures]]:
+    def _metrics(self) -> Mapping[Place, Mapping[str, Figures]]:
         rows = MetricSummary.objects.filter(
             account=self.facts.account,
-            region=self.region,
-            kind=kind,
-            resource_id__in=ids,
+            region__in=self._regions,
+            kind=self.kind,
+            resource_id__in=[thing.resource_id for thing in self.page],
             computed_at__gt=self.facts.now - FIGURES_LAST,
         )
-        found: dict[str, dict[str, Figures]] = defaultdict(dict)
-        for resource_id, *values in rows.values_list("resource_id", *_FIGURES):
+        found: dict[Place, dict[str, Figures]] = defaultdict(dict)
+        for region, resource_id, *values in rows.values_list("region", "resource_id", *_FIGURES):
             figures = Figures(*values)
-            found[resource_id][figures.metric] = figures
+            found[region, resource_id][figures.metric] = figures
         return found
 
-    def _related(
-        self, name: str, page: Sequence[InventoryItem]
-    ) -> Mapping[str, Sequence[InventoryItem]]:
-        """Related items by the id of the page's item."""
+    def _related(self, name: str) -> Mapping[Place, Sequence[Any]]:
         if name == IMAGES:
-            return {item.resource_id: [item] for item in page if item.resource_id in self._imaged}
+            imaged = self.facts.imaged(self._regions)
+            return {
+                thing.place: [thing]
+                for thing in self.page
+                if thing.resource_id in imaged[thing.region]
+            }
         if name == ADDRESSES:
-            return self._addresses([i.resource_id for i in page if i.state == STOPPED])
-        wanted = {item.resource_id: _ids_named(item, name) for item in page}
+            return self._addresses([i.resource_id for i in self.page if i.state == STOPPED])
+        wanted = {thing.place: _ids_named(thing, name) for thing in self.page}
         ids = {resource_id for ids in wanted.values() for resource_id in ids}
-        rows = self._present(_RELATED_KINDS[name], ids)
+        things = self._present(_RELATED_KINDS[name], ids)
         return {
-            resource_id: [rows[other] for other in ids if other in rows]
-            for resource_id, ids in wanted.items()
+            (region, resource_id): [things[region, i] for i in ids if (region, i) in things]
+            for (region, resource_id), ids in wanted.items()
         }
 
-    def _present(self, kind: str, ids: Iterable[str]) -> dict[str, InventoryItem]:
+    def _present(self, kind: str, ids: Iterable[str]) -> dict[Place, Thing]:
         rows = inventory(self.facts.account, kind).present()
-        rows = rows.filter(region=self.region, resource_id__in=sorted(ids))
-        return {row.resource_id: row for row in rows} if ids else {}
+        rows = rows.filter(region__in=self._regions, resource_id__in=sorted(ids))
+        return {thing.place: thing for thing in read_things(rows, kind)} if ids else {}
 
-    def _addresses(self, instance_ids: Sequence[str]) -> Mapping[str, list[InventoryItem]]:
-        found: dict[str, list[InventoryItem]] = defaultdict(list)
+    def _addresses(self, instance_ids: Sequence[str]) -> Mapping[Place, list[Thing]]:
+        found: dict[Place, list[Thing]] = defaultdict(list)
         if instance_ids:
-            rows = inventory(self.facts.account, ADDRESS).present().filter(region=self.region)
-            for row in rows.filter(spec__associated_with__in=list(instance_ids)):
-                found[row.spec["associated_with"]].append(row)
+            rows = inventory(self.facts.account, ADDRESS).present()
+            rows = rows.filter(region__in=self._regions, spec__associated_with__in=instance_ids)
+            for thing in read_things(rows, ADDRESS):
+                found[thing.region, thing.spec["associated_with"]].append(thing)
         return found
 
-    @cached_property
-    def _imaged(self) -> frozenset[str]:
-        """Snapshots that images of the region use. Their ids alone are kept, and no image."""
-        images = inventory(self.facts.account, IMAGE).present().filter(region=self.region)
-        specs = images.values_list("spec", flat=True).iterator(chunk_size=500)
-        return frozenset(str(i) for spec in specs for i in spec.get("snapshot_ids") or ())
+
+class Related(Mapping[str, Sequence[Any]]):
+    """What belongs to one thing, by the names of `Context.related`."""
+
+    def __init__(self, page: PageFacts, place: Place) -> None:
+        self._page = page
+        self._place = place
+
+    def __getitem__(self, name: str) -> Sequence[Any]:
+        if name not in self:
+            raise KeyError(name)
+        return self._page.related(name).get(self._place, ())
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._page.is_known(name, self._place[0])
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in _RELATIONS.get(self._page.kind, ()) if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
-def _ids_named(item: InventoryItem, name: str) -> list[str]:
+def _ids_named(item: Thing, name: str) -> list[str]:
     """Ids of related things in the item's own description."""
     spec = item.spec
     if name == VOLUMES and "volume_id" in spec:

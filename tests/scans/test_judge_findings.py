@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from scans.aws import findings, judging
-from scans.aws.collectors.rows import ADDRESS, VOLUME
+from scans.aws import findings, things
+from scans.aws.collectors.rows import ADDRESS, DATABASE, DATABASE_SNAPSHOT, VOLUME
 from scans.models import Account, Recommendation, Resource
 from tests.factories import make_account, make_resource, make_scan_job
 
@@ -139,7 +139,44 @@ def test_another_accounts_volumes_are_not_judged(account: Account) -> None:
 def test_more_volumes_than_a_page_are_all_judged(
     account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(judging, "BATCH", 3)
+    monkeypatch.setattr(things, "BATCH", 3)
     for _ in range(8):
         make_gp2(account)
     assert judge(account)["open"] == 8
+
+
+OTHER = "us-east-1"
+BOTH = [(kind, region) for kind in (DATABASE, DATABASE_SNAPSHOT) for region in (REGION, OTHER)]
+
+
+def test_a_snapshots_database_is_the_one_of_its_own_region(account: Account) -> None:
+    spec = {
+        "snapshot_type": "manual",
+        "created_at": LONG_AGO.replace(year=LONG_AGO.year - 1).isoformat(),
+        "database_id": "orders",
+        "size_gb": 100,
+    }
+    for region in (REGION, OTHER):
+        make_resource(
+            account=account,
+            kind=DATABASE_SNAPSHOT,
+            region=region,
+            resource_id="orders-final",
+            spec=spec,
+        )
+    make_resource(account=account, kind=DATABASE, region=OTHER, resource_id="orders", spec={})
+    assert judge(account, *BOTH)["open"] == 1
+    assert Recommendation.objects.get().region == REGION
+    Resource.objects.filter(kind=DATABASE).update(region=REGION)
+    assert judge(account, *BOTH)["resolved"] == 1
+    assert Recommendation.objects.get(status="open").region == OTHER
+
+
+def test_what_is_gone_in_one_region_stays_found_in_another(account: Account) -> None:
+    for region in (REGION, OTHER):
+        make_gp2(account, region=region, resource_id="vol-1")
+    known = [(VOLUME, REGION), (VOLUME, OTHER)]
+    assert judge(account, *known)["open"] == 2
+    Resource.objects.filter(region=OTHER).update(gone_at=timezone.now())
+    assert judge(account, *known)["resolved"] == 1
+    assert Recommendation.objects.get(status="open").region == REGION

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from scans.aws import findings, judging
+from scans.aws import findings, judging, things
 from scans.aws.rules.all import ALL_RULES
 from scans.models import MetricSummary, Recommendation, ScanUnit
 from tests.factories import make_scan_job
@@ -138,7 +138,7 @@ def test_queries_grow_with_pages_and_not_with_items(
         pages.append(len(page))
         read(self, page, *rest)
 
-    monkeypatch.setattr(judging, "BATCH", 50)
+    monkeypatch.setattr(things, "BATCH", 50)
     monkeypatch.setattr(judging.Judging, "_judge_page", counted)
     judge(estate)
     assert max(pages) == 50

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Container, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from scans.aws.rules import (
     bucket_lifecycle,
@@ -99,7 +99,7 @@ def judge_item(
     """
     taken: set[str] = set()
     for choice in choices:
-        verdict = _judged(choice.rule, item, replace(context, params=choice.params))
+        verdict = _judged(choice.rule, item, context.by(choice.params))
         if not isinstance(verdict, Finding):
             yield Said(choice.rule, verdict)
             continue
