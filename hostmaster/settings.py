@@ -64,7 +64,7 @@ INSTALLED_APPS = [
     "django_q",
 ]
 # A worker serves no pages. Without these a lane's process takes 59 MB instead of 73.
-IS_WORKER = sys.argv[1:2] == ["qcluster"]
+IS_WORKER = sys.argv[1:2] in (["qcluster"], ["run_monitors"])
 if IS_WORKER:
     INSTALLED_APPS = [app for app in INSTALLED_APPS if app not in {"axes", "ninja"}]
     INSTALLED_APPS[INSTALLED_APPS.index("django.contrib.admin")] = (
@@ -254,6 +254,9 @@ CONTAINER_CPU_LIMIT = env.float("CONTAINER_CPU_LIMIT", 0.5, 0.05)
 
 # Monitors, search, mail, errors
 MONITOR_CONCURRENCY = env.int("MONITOR_CONCURRENCY", 500, 1, 10_000)
+MONITOR_HOST_CONCURRENCY = env.int("MONITOR_HOST_CONCURRENCY", 4, 1, 10_000)
+MONITOR_TENANT_CONCURRENCY = env.int("MONITOR_TENANT_CONCURRENCY", 250, 1, 10_000)
+MONITOR_CERTIFICATE_SECONDS = env.int("MONITOR_CERTIFICATE_SECONDS", 300, 1, 86_400)
 ELASTICSEARCH_URL = env.url("ELASTICSEARCH_URL", schemes=["http", "https"])
 vars().update(env.email_url("EMAIL_URL", "consolemail://"))
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "hostmaster@localhost")

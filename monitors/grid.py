@@ -27,3 +27,7 @@ def recheck_at(retry_interval_seconds: float, now: datetime) -> datetime:
     """The time of a fast re-check, spread by ± 20 %."""
     factor = 1 + random.uniform(-JITTER, JITTER)  # noqa: S311 spreads load, keeps no secret
     return now + timedelta(seconds=retry_interval_seconds * factor)
+
+
+def after(now: datetime, seconds: float) -> datetime:
+    return now + timedelta(seconds=seconds)

@@ -42,7 +42,7 @@ def put_instant(value: datetime | None) -> Any:
     """An aware instant, as a parameter."""
     if value is None or is_postgresql():
         return value
-    return value.astimezone(UTC).isoformat(" ")[:-6]
+    return value.astimezone(UTC).isoformat(" ")[:-6]  # without "+00:00"
 
 
 def put_key(value: UUID) -> Any:
@@ -50,10 +50,9 @@ def put_key(value: UUID) -> Any:
 
 
 def read_instant(value: Any) -> datetime:
-    """An instant, as a row brings it: SQLite keeps text without a zone."""
-    if isinstance(value, datetime):
-        return value
-    return datetime.fromisoformat(value).replace(tzinfo=UTC)
+    """An instant, as a row brings it: SQLite knows no zones, and gives text for an expression."""
+    instant = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def read_optional_instant(value: Any) -> datetime | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import Any, Self
 
-from django.db import models
+from django.db import connections, models
 from django.db.models import F, Q, Value
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -45,6 +46,17 @@ class MonitorQuerySet(models.QuerySet["Monitor"]):
 
     def down(self) -> Self:
         return self.filter(status=MonitorStatus.DOWN)
+
+    def matching(self, text: str) -> Self:
+        """With `text` in their name or URL."""
+        return self.filter(Q(name__icontains=text) | Q(url__icontains=text))
+
+    def tagged(self, tag: str) -> Self:
+        if connections[self.db].vendor == "postgresql":
+            return self.filter(tags__contains=[tag])
+        # SQLite's JSON knows no `contains`.
+        bears_it = "EXISTS (SELECT 1 FROM json_each(monitors.tags) WHERE value = %s)"
+        return self.filter(RawSQL(bears_it, [tag], models.BooleanField()))  # noqa: S611 bound
 
 
 class Monitor(VersionedModel):

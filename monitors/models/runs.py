@@ -58,6 +58,9 @@ class MonitorRun(models.Model):
     pending_since = models.DateTimeField(
         null=True, blank=True, help_text="The first check that speaks against `state`."
     )
+    unseen_since = models.DateTimeField(
+        null=True, blank=True, help_text="It was up until our own outage hid it."
+    )
     failures = models.PositiveIntegerField(default=0, help_text="In a row, up to the last check.")
     successes = models.PositiveIntegerField(default=0, help_text="In a row, up to the last check.")
     last_checked_at = models.DateTimeField(null=True, blank=True)

@@ -1,0 +1,192 @@
+"""The statements with which workers take due monitors and hand them back.
+
+A claim pushes `next_check_at` out by the monitor's time-out and 20 s more: that is the lease. `seq`
+goes up with each claim; whoever brings an older one has lost it. Clocks of hosts play no part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from monitors import storage
+
+LEASE_SPARE_SECONDS = 20
+
+_RUN_COLUMNS = (
+    *("monitor_id", "seq", "due_at", "state", "failures", "successes", "pending_since"),
+    *("unseen_since", "next_certificate_at", "ssl_valid", "ssl_expires_at"),
+)
+_CONFIG_COLUMNS = (
+    *("version", "tenant_id", "name", "kind", "url", "enabled", "interval_seconds"),
+    *("timeout_seconds", "method", "headers_sealed", "body", "expected_status", "keyword"),
+    *("keyword_absent", "assertions", "follow_redirects", "max_redirects", "verify_tls"),
+    *("check_certificate", "min_tls_version", "retries", "retry_interval_seconds"),
+    *("successes_before_up", "push_grace_seconds"),
+)
+
+# FOR UPDATE SKIP LOCKED: workers pass each other's rows by instead of waiting for them.
+_CLAIM_POSTGRESQL = """
+UPDATE monitor_runs r
+SET due_at = COALESCE(r.held_back_since, r.next_check_at), held_back_since = NULL,
+    next_check_at = {lease}, lease_until = {lease}, lease_by = %s, seq = r.seq + 1
+FROM (
+    SELECT monitor_id FROM monitor_runs WHERE next_check_at <= {now}
+    ORDER BY next_check_at LIMIT %s FOR UPDATE SKIP LOCKED
+) due JOIN monitors m ON m.id = due.monitor_id
+WHERE r.monitor_id = due.monitor_id
+RETURNING {run}, {now}, {config}
+"""
+
+# One statement in an IMMEDIATE transaction: SQLite has one writer, so nobody is in between.
+_CLAIM_SQLITE = """
+UPDATE monitor_runs
+SET due_at = COALESCE(held_back_since, next_check_at), held_back_since = NULL,
+    next_check_at = {lease}, lease_until = {lease}, lease_by = %s, seq = seq + 1
+WHERE monitor_id IN (
+    SELECT monitor_id FROM monitor_runs WHERE next_check_at <= {now}
+    ORDER BY next_check_at LIMIT %s
+)
+RETURNING {run}, {now}
+"""
+_CONFIG_SQLITE = "SELECT id, {config} FROM monitors WHERE id IN ({marks})"
+
+_HAND_BACK = """
+UPDATE monitor_runs
+SET next_check_at = {again}, held_back_since = {since}, lease_until = NULL, lease_by = ''
+WHERE monitor_id = %s AND seq = %s AND next_check_at IS NOT NULL
+"""
+
+
+class Claim(NamedTuple):
+    """A monitor that is ours to check now: its run, the instant of the claim, its configuration."""
+
+    key: UUID
+    seq: int
+    due_at: datetime
+    state: str
+    failures: int
+    successes: int
+    pending_since: datetime | None
+    unseen_since: datetime | None
+    next_certificate_at: datetime | None
+    ssl_valid: bool | None
+    ssl_expires_at: datetime | None
+    claimed_at: datetime
+    version: int
+    tenant_id: UUID
+    name: str
+    kind: str
+    url: str
+    enabled: bool
+    interval_seconds: int
+    timeout_seconds: float
+    method: str
+    headers_sealed: str | None
+    body: str
+    expected_status: str
+    keyword: str
+    keyword_absent: bool
+    assertions: list[Any]
+    follow_redirects: bool
+    max_redirects: int
+    verify_tls: bool
+    check_certificate: bool
+    min_tls_version: str
+    retries: int
+    retry_interval_seconds: int
+    successes_before_up: int
+    push_grace_seconds: int
+
+    def __repr__(self) -> str:
+        return f"<Claim {self.key} seq {self.seq}>"  # the rest may hold secrets
+
+    @property
+    def late_seconds(self) -> float:
+        return max((self.claimed_at - self.due_at).total_seconds(), 0.0)
+
+    @property
+    def lease_seconds(self) -> float:
+        return self.timeout_seconds + LEASE_SPARE_SECONDS
+
+
+def claim_due(limit: int, worker: str) -> list[Claim]:
+    """Take at most `limit` due monitors, the longest overdue first."""
+    if connection.features.has_select_for_update_skip_locked:
+        return _claim_on_postgresql(limit, worker)
+    return _claim_on_sqlite(limit, worker)
+
+
+def hand_back(claims: Sequence[Claim], *, after_seconds: float = 0.0) -> None:
+    """Give up claims that were not probed, for whoever comes first, after a while. When they were
+    due is kept, so lateness is told in full."""
+    if not claims:
+        return
+    statement = _HAND_BACK.format(again=storage.later_sql("%s"), since="%s")
+    rows = [
+        (after_seconds, storage.put_instant(claim.due_at), storage.put_key(claim.key), claim.seq)
+        for claim in sorted(claims)
+    ]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.executemany(statement, rows)
+
+
+def _claim_on_postgresql(limit: int, worker: str) -> list[Claim]:
+    statement = _CLAIM_POSTGRESQL.format(
+        lease=storage.later_sql(f"m.timeout_seconds + {LEASE_SPARE_SECONDS}"),
+        now=storage.now_sql(),
+        run=", ".join(f"r.{name}" for name in _RUN_COLUMNS),
+        config=", ".join(f"m.{name}" for name in _CONFIG_COLUMNS),
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [worker, limit])
+        return [_claim(row) for row in cursor.fetchall()]
+
+
+def _claim_on_sqlite(limit: int, worker: str) -> list[Claim]:
+    timeout = "(SELECT timeout_seconds FROM monitors m WHERE m.id = monitor_id)"
+    statement = _CLAIM_SQLITE.format(
+        lease=storage.later_sql(f"{timeout} + {LEASE_SPARE_SECONDS}"),
+        now=storage.now_sql(),
+        run=", ".join(_RUN_COLUMNS),
+    )
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement, [worker, limit])
+        runs = cursor.fetchall()
+        configs = _configs(cursor, [run[0] for run in runs])
+    return [_claim((*run, *configs[run[0]])) for run in runs]
+
+
+def _configs(cursor: Any, keys: list[str]) -> dict[str, tuple[Any, ...]]:
+    if not keys:
+        return {}
+    marks = ", ".join(["%s"] * len(keys))
+    cursor.execute(_CONFIG_SQLITE.format(config=", ".join(_CONFIG_COLUMNS), marks=marks), keys)
+    return {row[0]: row[1:] for row in cursor.fetchall()}
+
+
+def _claim(row: Sequence[Any]) -> Claim:
+    claim = Claim._make(row)
+    if storage.is_postgresql():
+        return claim._replace(assertions=storage.read_json(claim.assertions))
+    return claim._replace(
+        key=storage.read_key(claim.key),
+        due_at=storage.read_instant(claim.due_at),
+        pending_since=storage.read_optional_instant(claim.pending_since),
+        unseen_since=storage.read_optional_instant(claim.unseen_since),
+        next_certificate_at=storage.read_optional_instant(claim.next_certificate_at),
+        ssl_valid=storage.read_flag(claim.ssl_valid),
+        ssl_expires_at=storage.read_optional_instant(claim.ssl_expires_at),
+        claimed_at=storage.read_instant(claim.claimed_at),
+        tenant_id=storage.read_key(claim.tenant_id),
+        enabled=bool(claim.enabled),
+        keyword_absent=bool(claim.keyword_absent),
+        assertions=storage.read_json(claim.assertions),
+        follow_redirects=bool(claim.follow_redirects),
+        verify_tls=bool(claim.verify_tls),
+        check_certificate=bool(claim.check_certificate),
+    )
