@@ -42,6 +42,12 @@ def host_of(url: str) -> str:
         return ""
 
 
+@lru_cache(maxsize=16384)
+def has_name(url: str) -> bool:
+    """Does somebody have to look its host up?"""
+    return re.search(r"//(?:[^/?#]*@)?(?:\[|[0-9.]+(?:[:/?#]|$))", url) is None
+
+
 def origin_of(url: str) -> tuple[str, str, int | None]:
     """What two URLs share when one may see the headers meant for the other."""
     try:

@@ -2,7 +2,7 @@
 
 Written as JSON: `{"source": "json", "target": "$.status", "op": "==", "value": "ok"}`. Sources are
 status, header (target: its name), json (target: a path), body, body_size (bytes) and response_time
-(milliseconds).
+(milliseconds). `matches` looks at the first 64 Ki characters.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ MAX_ASSERTIONS: Final = 20
 MAX_TEXT_LENGTH: Final = 500  # of a target or a value
 # One thread probes for everybody, so what a tenant may make it read has a limit.
 MAX_JSON_BYTES: Final = 256 * 1024
+MAX_MATCHED_CHARS: Final = 64 * 1024
+MAX_PATTERNS: Final = 5
+MAX_PATTERN_STEPS: Final = 400  # of RE2's program; as many take 0.1 s on the worst text
 _SHOWN: Final = 80
 _MISSING: Final = object()
 
@@ -63,7 +66,10 @@ def parse_assertions(values: Sequence[object]) -> tuple[Assertion, ...]:
         raise AssertionFormatError("Assertions are a list of objects.")
     if len(values) > MAX_ASSERTIONS:
         raise AssertionFormatError(f"A monitor has at most {MAX_ASSERTIONS} assertions.")
-    return tuple(_parse_one(number, value) for number, value in enumerate(values, start=1))
+    assertions = tuple(_parse_one(number, each) for number, each in enumerate(values, start=1))
+    if sum(assertion.op == "matches" for assertion in assertions) > MAX_PATTERNS:
+        raise AssertionFormatError(f"A monitor has at most {MAX_PATTERNS} regular expressions.")
+    return assertions
 
 
 def validate_assertions(values: Sequence[object]) -> None:
@@ -109,7 +115,7 @@ def holds(assertion: Assertion, actual: object) -> bool:
         return left is not None and right is not None and COMPARISONS[op](left, right)
     if op in ("contains", "not_contains"):
         return _contains(actual, wanted) == (op == "contains")
-    return op == "matches" and _pattern(str(wanted)).search(_text(actual)) is not None
+    return op == "matches" and _matches(str(wanted), _text(actual))
 
 
 def _parse_one(number: int, value: object) -> Assertion:
@@ -168,18 +174,25 @@ def _check_value(source: str, op: str, wanted: object) -> None:
         _pattern(str(wanted))
 
 
+def _matches(pattern: str, text: str) -> bool:
+    return _pattern(pattern).search(text[:MAX_MATCHED_CHARS]) is not None
+
+
 # RE2, not `re`: its time is linear in the text, so no pattern of a tenant can hang a worker.
 @lru_cache(maxsize=2048)
 def _pattern(pattern: str) -> Any:
     options = re2.Options()
     options.log_errors = False
-    options.max_mem = 1 << 20
+    options.max_mem = 64 * 1024
     try:
-        return re2.compile(pattern, options)
+        compiled = re2.compile(pattern, options)
     except (re2.error, UnicodeError):
+        compiled = None
+    if compiled is None or compiled.programsize > MAX_PATTERN_STEPS:
         raise AssertionFormatError(
-            f"{pattern[:100]!r} is no regular expression of RE2 (which has no look-around)."
-        ) from None
+            f"{pattern[:100]!r} is no regular expression of RE2 (which has no look-around), "
+            "or too large a one."
+        )
 
 
 @lru_cache(maxsize=2048)

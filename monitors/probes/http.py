@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import pycurl
 
-from monitors.probes.addresses import AddressError, is_https
+from monitors.probes.addresses import AddressError, has_name, is_https
+from monitors.probes.lanes import Lane
 from monitors.probes.outcome import (
     late_message,
     observe_answer,
@@ -36,6 +37,10 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _BLIND_WAIT_SECONDS: Final = 0.02
 _BLIND_FROM: Final = 300
 _NOTHING_TO_WAIT_FOR: Final = 0.002
+SLOW_LOOKUP_SECONDS: Final = 1.0
+_SLOW_LOOKUPS_A_LANE: Final = 8  # of 20 threads
+_MAX_LANES: Final = 12
+_CLOSE_SECONDS: Final = 0.2
 _LATE_SECONDS: Final = 0.3  # libcurl ends a check at its time-out; we do when it does not
 
 
@@ -59,7 +64,7 @@ class HttpEngine:
         self._limits = limits or Limits()
         self._pinned_names = list(pinned_names)
         self._trust = TrustStore(ca_bundle)
-        self._multi = pycurl.CurlMulti()
+        self._lanes = [Lane()]
         self._under_way: dict[Any, Transfer] = {}
         self._idle: list[Transfer] = []
         self._done: list[tuple[Hashable, Observation]] = []
@@ -101,8 +106,9 @@ class HttpEngine:
         """Work for at most about `seconds`; the checks that ended, as soon as there is one."""
         until = time.monotonic() + seconds
         while True:
-            self._multi.perform()
-            self._settle_ended()
+            for lane in tuple(self._lanes):
+                lane.multi.perform()
+                self._settle_ended(lane)
             now = time.monotonic()
             self._run_timers(now)
             if self._done or not self._under_way or now >= until:
@@ -113,7 +119,7 @@ class HttpEngine:
     def close(self) -> None:
         """Drop what is under way and give everything back to the system."""
         for handle, transfer in self._under_way.items():
-            self._multi.remove_handle(handle)
+            transfer.lane.multi.remove_handle(handle)
             handle.close()
             transfer.serial += 1
         for transfer in self._idle:
@@ -121,7 +127,9 @@ class HttpEngine:
         self._under_way.clear()
         self._idle.clear()
         self._timers.clear()
-        self._multi.close()
+        for lane in self._lanes:
+            lane.close(_CLOSE_SECONDS)
+        self._lanes.clear()
         self._trust.close()
 
     def _new_transfer(self) -> Transfer:
@@ -133,27 +141,29 @@ class HttpEngine:
 
     def _start(self, transfer: Transfer, now: float) -> None:
         """Begin a hop of `transfer`."""
+        transfer.serial += 1  # timers of the hop before are void
         try:
             transfer.begin(now)
-            self._multi.add_handle(transfer.handle)
+            transfer.lane = self._lanes[0]
+            transfer.lane.add(transfer.handle)
         except (pycurl.error, ValueError, UnicodeError):
             self._finish(transfer, failure("invalid", "The address cannot be read."))
             return
         self._under_way[transfer.handle] = transfer
         self._set_timer(transfer, self._first_look(transfer))
 
-    def _settle_ended(self) -> None:
+    def _settle_ended(self, lane: Lane) -> None:
         more = True
         while more:
-            more, good, bad = self._multi.info_read()
+            more, good, bad = lane.multi.info_read()
             for handle in good:
                 self._settle(handle, 0, "")
             for handle, code, text in bad:
                 self._settle(handle, code, text)
 
     def _settle(self, handle: Any, code: int, text: str) -> None:
-        transfer = self._under_way.pop(handle)
-        self._multi.remove_handle(handle)
+        transfer = self._under_way[handle]
+        self._take_out(transfer)
         try:
             self._conclude(transfer, code, text)
         except Exception:  # the loop of everybody's checks: one answer must not end it
@@ -211,6 +221,14 @@ class HttpEngine:
         else:
             self._start(transfer, time.monotonic())
 
+    def _take_out(self, transfer: Transfer) -> None:
+        del self._under_way[transfer.handle]
+        lane = transfer.lane
+        lane.remove(transfer.handle)
+        if lane.is_left and not lane.in_flight:
+            self._lanes.remove(lane)
+            lane.close()
+
     def _finish(self, transfer: Transfer, observation: Observation) -> None:
         transfer.serial += 1  # its timers are void
         self._done.append((transfer.key, observation))
@@ -222,6 +240,8 @@ class HttpEngine:
 
     def _first_look(self, transfer: Transfer) -> float:
         limits = self._limits
+        if has_name(transfer.url):
+            return transfer.started_at + SLOW_LOOKUP_SECONDS
         if transfer.deadline - transfer.started_at <= limits.header_seconds:
             return transfer.deadline + _LATE_SECONDS
         return transfer.started_at + limits.header_seconds
@@ -238,19 +258,38 @@ class HttpEngine:
 
     def _look_at(self, transfer: Transfer, now: float) -> None:
         """End a check whose headers or whose end are overdue, or say when to look again."""
-        connected_after = 0.0 if transfer.has_all_headers else transfer.connected_after()
-        headers_due = transfer.deadline + _LATE_SECONDS
-        if connected_after:
-            headers_due = transfer.started_at + connected_after + self._limits.header_seconds
-        if now >= min(headers_due, transfer.deadline + _LATE_SECONDS):
+        self._count_slow_lookup(transfer)
+        limits, end = self._limits, transfer.deadline + _LATE_SECONDS
+        if transfer.has_all_headers:
+            due = look = end
+        elif connected_after := transfer.connected_after():
+            due = min(end, transfer.started_at + connected_after + limits.header_seconds)
+            look = due
+        else:
+            due = end
+            look = min(end, max(now + 0.5, transfer.started_at + limits.header_seconds))
+        if now >= due:
             self._cut_off(transfer)
+        else:
+            self._set_timer(transfer, look)
+
+    def _count_slow_lookup(self, transfer: Transfer) -> None:
+        """libcurl looks names up in 20 threads of a `CurlMulti`, and a lookup of a name whose
+        servers are silent holds one for 10 s, whatever the time-out of the check. Before such
+        names take them all, and the names of everybody else with them, new checks get a lane with
+        threads of its own."""
+        lane = transfer.lane
+        if transfer.has_slow_lookup or not transfer.is_looking_up():
             return
-        soon = now + self._limits.header_seconds if not transfer.has_all_headers else headers_due
-        self._set_timer(transfer, min(soon, headers_due, transfer.deadline + _LATE_SECONDS))
+        transfer.has_slow_lookup = True
+        lane.slow_lookups += 1
+        is_full = lane.slow_lookups >= _SLOW_LOOKUPS_A_LANE
+        if is_full and lane is self._lanes[0] and len(self._lanes) < _MAX_LANES:
+            lane.is_left = True
+            self._lanes.insert(0, Lane())
 
     def _cut_off(self, transfer: Transfer) -> None:
-        self._under_way.pop(transfer.handle)
-        self._multi.remove_handle(transfer.handle)
+        self._take_out(transfer)
         message = late_message(transfer)
         transfer.add_times()
         self._finish(transfer, observe_problem(transfer, "timeout", message))
@@ -258,13 +297,13 @@ class HttpEngine:
     def _wait(self, seconds: float) -> None:
         if self._timers:
             seconds = min(seconds, max(self._timers[0][0] - time.monotonic(), 0.0))
-        due = self._multi.timeout()  # milliseconds, -1 for no matter
+        due = self._lanes[0].multi.timeout()  # milliseconds, -1 for no matter
         if due >= 0:
             seconds = min(seconds, due / 1000)
-        if len(self._under_way) >= _BLIND_FROM:
+        if len(self._under_way) >= _BLIND_FROM or len(self._lanes) > 1:
             seconds = min(seconds, _BLIND_WAIT_SECONDS)
         began = time.monotonic()
-        ready = self._multi.select(seconds)
+        ready = self._lanes[0].multi.select(seconds)
         # Without a descriptor (a name being looked up) select answers at once.
         if not ready and time.monotonic() - began < seconds / 2:
             time.sleep(min(seconds, _NOTHING_TO_WAIT_FOR))

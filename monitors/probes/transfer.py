@@ -19,6 +19,7 @@ from hostmaster.core.net.guard import (
 )
 from monitors.probes.addresses import http_url, is_https, origin_of, tcp_url
 from monitors.probes.assertions import needs_body
+from monitors.probes.lanes import Lane
 from monitors.probes.types import CertificateReport, Phases, Target
 
 TLS_VERSIONS: Final = {
@@ -79,6 +80,7 @@ class Transfer:
     url: str
     method: str
     deadline: float  # time.monotonic()
+    lane: Lane
 
     def __init__(self, limits: Limits, ca_path: str, pinned_names: list[str]) -> None:
         self.limits = limits
@@ -89,7 +91,6 @@ class Transfer:
 
     def prepare(self, key: Hashable, target: Target, now: float) -> None:
         """Take up a new check. Raises `TargetError` or `AddressError`."""
-        self.serial += 1
         self.key, self.target = key, target
         self.deadline = now + target.timeout_seconds
         self.hops = 0
@@ -125,6 +126,7 @@ class Transfer:
         self.too_large = ""
         self.refused = False
         self.dialled = False
+        self.has_slow_lookup = False
         self.visited.add((self.method, self.url.partition("#")[0]))
         remaining = max(self.deadline - now, 0.001)
         set_option = self.handle.setopt
@@ -194,6 +196,9 @@ class Transfer:
     def connected_after(self) -> float:
         """Seconds from the start of the hop to the request, 0 before that."""
         return float(self.handle.getinfo(pycurl.PRETRANSFER_TIME))
+
+    def is_looking_up(self) -> bool:
+        return not self.refused and not self.handle.getinfo(pycurl.NAMELOOKUP_TIME)
 
     def has_connected(self) -> bool:
         """Did this hop get as far as asking, its TLS included?"""

@@ -23,18 +23,17 @@ class Server:
         reads_request: bool = True,
     ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._talk, self._tls, self._reads_request = talk, tls, reads_request
+        self.talk, self._tls, self._reads_request = talk, tls, reads_request
         self._server = socket.create_server((host, 0), family=family, backlog=128)
         self.port = int(self._server.getsockname()[1])
         self.requests: list[bytes] = []
-        self.stopped = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self) -> Server:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stopped.set()
+        self._server.shutdown(socket.SHUT_RDWR)  # wakes the thread that holds it open
         self._server.close()
 
     def url(self, path: str = "/", host: str = "127.0.0.1") -> str:
@@ -60,7 +59,7 @@ class Server:
     def _speak(self, connection: socket.socket) -> None:
         if self._reads_request:
             self.requests.append(read_request(connection))
-        self._talk(connection)
+        self.talk(connection)
 
 
 def read_request(connection: socket.socket) -> bytes:
