@@ -193,6 +193,7 @@ def _pattern(pattern: str) -> Any:
             f"{pattern[:100]!r} is no regular expression of RE2 (which has no look-around), "
             "or too large a one."
         )
+    return compiled
 
 
 @lru_cache(maxsize=2048)
