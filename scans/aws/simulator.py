@@ -19,10 +19,13 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+import botocore.session
+from botocore.config import Config
 from django.conf import settings
 
-from scans.aws.clients import AwsClient, AwsSession, open_session
+from scans.aws.clients import AwsClient
 from scans.aws.credentials import AwsCredentials
+from scans.aws.simulator_costs import COSTS_PATH
 
 # Any keys open the simulator, and these open nothing else.
 SIMULATED_KEYS = AwsCredentials("SIMULATEDACCOUNT0001", "simulated-secret-of-no-real-account")
@@ -183,9 +186,15 @@ def seed_demo(endpoint_url: str) -> Seeded:
     the next start finds the resources the last scan stored."""
     _post(endpoint_url, "/moto-api/reset")
     _post(endpoint_url, "/moto-api/seed?a=7")
-    with open_session(SIMULATED_KEYS, endpoint_url=endpoint_url) as session:
-        for region in DEMO_REGIONS:
-            _seed_region(session, region)
+    _post(endpoint_url, COSTS_PATH)
+    core = botocore.session.get_session()
+    core.set_credentials(SIMULATED_KEYS.access_key_id, SIMULATED_KEYS.secret_access_key)
+    for region in DEMO_REGIONS:
+        # No session of a scan: its clients only read.
+        config = Config(proxies={})
+        client = core.create_client("ec2", region, endpoint_url=endpoint_url, config=config)
+        _seed_region(client, region)
+        client.close()
     machines = sum(len(_MACHINES[region]) for region in DEMO_REGIONS)
     left_volumes = sum(len(_LEFT_VOLUMES[region]) for region in DEMO_REGIONS)
     left_addresses = sum(_LEFT_ADDRESSES[region] for region in DEMO_REGIONS)
@@ -198,8 +207,7 @@ def seed_demo(endpoint_url: str) -> Seeded:
     )
 
 
-def _seed_region(session: AwsSession, region: str) -> None:
-    client = session.client("ec2", region)
+def _seed_region(client: AwsClient, region: str) -> None:
     ids = {machine.name: _run(client, machine) for machine in _MACHINES[region]}
     if stopped := [instance_id for name, instance_id in ids.items() if name in _STOPPED]:
         client.stop_instances(InstanceIds=stopped)

@@ -135,6 +135,8 @@ def test_a_cost_refresh_takes_no_older_answer_but_its_own(
     answers.answer_nothing(proxy)
     refresh_costs(account, session, None)
     job = make_scan_job(account=account, kind=ScanKind.COST)
+    for action in ("GetCostForecast", "GetSavingsPlansUtilizationDetails"):
+        proxy.add(Fault(code="AccessDeniedException", action=action))
     proxy.forget_calls()
     assert all(end.calls for end in _refresh_as(job.pk, account, session))
     proxy.forget_calls()
@@ -271,7 +273,9 @@ def test_the_forecast_is_cost_explorers_or_else_ours(
     days = {ago(n): {EC2: "10"} for n in range(1, 57)}
     proxy.answer("GetCostAndUsage", answers.usage(days), answers.usage({}))
     answers.answer_nothing(proxy)
+    proxy.add(Fault(code="AccessDeniedException", action="GetCostForecast"))
     refresh_costs(account, session, None)
+    proxy.mend()
     month = today().replace(day=1)
     ours = CostForecast.objects.get(account=account)
     whole = 10 * (next_month(month) - month).days
