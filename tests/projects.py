@@ -54,7 +54,7 @@ class Project:
         return str(environ.Env.db_url_config(self.database_url)["NAME"])
 
     def manage(
-        self, *arguments: str, timeout: float = 60, check: bool = True, **environment: str
+        self, *arguments: str, timeout: float = 120, check: bool = True, **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """Run `manage.py` to its end. Fails the test with its output when `check` and it failed."""
         done = subprocess.run(
