@@ -191,7 +191,7 @@ class HttpEngine:
             return False
         is_bad = code == pycurl.E_PEER_FAILED_VERIFICATION
         if is_bad or handshake_is_done(transfer):
-            transfer.certificate = report_of(transfer, verified=not is_bad)
+            transfer.certificate = report_of(transfer, verified=transfer.verifies and not is_bad)
         if not is_bad or transfer.is_trust_settled:
             return False
         transfer.is_trust_settled = True
