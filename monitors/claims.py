@@ -14,6 +14,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from monitors import storage
+from monitors.models import Monitor, MonitorRun
 
 LEASE_SPARE_SECONDS = 20
 
@@ -133,6 +134,13 @@ def hand_back(claims: Sequence[Claim], *, after_seconds: float = 0.0) -> None:
     ]
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.executemany(statement, rows)
+
+
+def claim_of(monitor: Monitor, run: MonitorRun, at: datetime) -> Claim:
+    """What a claim at that instant would have brought, for who has locked the run."""
+    values = [getattr(run, name) for name in _RUN_COLUMNS]
+    config = [getattr(monitor, name) for name in _CONFIG_COLUMNS]
+    return Claim._make([*values, at, *config])._replace(due_at=at)
 
 
 def _claim_on_postgresql(limit: int, worker: str) -> list[Claim]:

@@ -34,6 +34,13 @@ REGISTRY = AppRegistry(
             setting="SSL_CHECK_SCHEDULE",
             description="Sums up the looks at certificates since its last run.",
         ),
+        Schedule(
+            name="monitor_rollups",
+            run="monitors.rollups.roll_up",
+            cron="*/5 * * * * 40",
+            lane=Lane.DEFAULT,
+            description="Folds the checks of closed hours and days, and reckons uptime.",
+        ),
     ),
     metrics=(
         Metric(

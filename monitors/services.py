@@ -13,17 +13,36 @@ from monitors.editing import (
     remove_monitor,
     resume,
 )
+from monitors.latency import Percentiles, latency_percentiles
+from monitors.maintenance import (
+    add_maintenance,
+    check_window,
+    is_in_maintenance,
+    maintenance_of,
+)
+from monitors.pushes import UnknownPushTokenError, record_push
 from monitors.tokens import renew_push_token
+from monitors.uptime import Uptime, uptime
 
 __all__ = [
     "MonitorChangedError",
+    "Percentiles",
+    "UnknownPushTokenError",
+    "Uptime",
+    "add_maintenance",
     "add_monitor",
     "check_now",
+    "check_window",
     "edit_monitor",
     "headers_of",
+    "is_in_maintenance",
+    "latency_percentiles",
+    "maintenance_of",
     "parents_down",
     "pause",
+    "record_push",
     "remove_monitor",
     "renew_push_token",
     "resume",
+    "uptime",
 ]
