@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from scans.aws.clients import AwsClient
-from scans.aws.collectors.load_balancers import PAGE_SIZE, TAGGED_AT_ONCE
+from scans.aws.collectors.load_balancers import PAGE_SIZE, TAGS, tags_of_all
 from scans.aws.collectors.rows import (
     LOAD_BALANCER,
     Collector,
@@ -16,13 +16,11 @@ from scans.aws.collectors.rows import (
     Details,
     ResourceRow,
     instant_text,
-    tags_of,
 )
 
 CLASSIC = "classic"
 IN_SERVICE = "InService"
 
-TAGS = Detail("DescribeTags", "elasticloadbalancing:DescribeTags")
 HEALTH = Detail("DescribeInstanceHealth", "elasticloadbalancing:DescribeInstanceHealth")
 
 
@@ -65,7 +63,7 @@ def enrich(
     client: AwsClient, rows: Sequence[ResourceRow], details: Details
 ) -> Sequence[ResourceRow]:
     """The rows with their tags and the number of instances in service."""
-    tags = _tags(client, [row.resource_id for row in rows], details)
+    tags = tags_of_all(client, rows, details, ask_for="LoadBalancerNames", named="LoadBalancerName")
     return [
         replace(
             row,
@@ -74,16 +72,6 @@ def enrich(
         )
         for row in rows
     ]
-
-
-def _tags(client: AwsClient, names: Sequence[str], details: Details) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
-    for start in range(0, len(names), TAGGED_AT_ONCE):
-        some = list(names[start : start + TAGGED_AT_ONCE])
-        answer = details.ask(TAGS, partial(client.describe_tags, LoadBalancerNames=some))
-        for described in (answer or {}).get("TagDescriptions", ()):
-            found[str(described["LoadBalancerName"])] = tags_of(described)
-    return found
 
 
 def _in_service(client: AwsClient, row: ResourceRow, details: Details) -> int | None:

@@ -22,6 +22,7 @@ PAGE_SIZE = 400  # ELB gives no more
 TAGGED_AT_ONCE = 20  # resources a DescribeTags may name
 TYPES = ("application", "network", "gateway")
 HEALTHY = "healthy"
+UNCHECKED = "Target.HealthCheckDisabled"  # of functions: they are called all the same
 
 TAGS = Detail("DescribeTags", "elasticloadbalancing:DescribeTags")
 TARGET_GROUPS = Detail("DescribeTargetGroups", "elasticloadbalancing:DescribeTargetGroups")
@@ -67,7 +68,7 @@ def enrich(
     client: AwsClient, rows: Sequence[ResourceRow], details: Details
 ) -> Sequence[ResourceRow]:
     """The rows with their tags and targets."""
-    tags = _tags(client, [row.resource_id for row in rows], details)
+    tags = tags_of_all(client, rows, details, ask_for="ResourceArns", named="ResourceArn")
     return [
         replace(
             row,
@@ -78,13 +79,18 @@ def enrich(
     ]
 
 
-def _tags(client: AwsClient, arns: Sequence[str], details: Details) -> dict[str, dict[str, str]]:
+def tags_of_all(
+    client: AwsClient, rows: Sequence[ResourceRow], details: Details, *, ask_for: str, named: str
+) -> dict[str, dict[str, str]]:
+    """The balancers' tags by their ids. `ask_for` and `named`: what DescribeTags calls an id in its
+    question and in its answer, which differs between the generations."""
     found: dict[str, dict[str, str]] = {}
-    for start in range(0, len(arns), TAGGED_AT_ONCE):
-        some = list(arns[start : start + TAGGED_AT_ONCE])
-        answer = details.ask(TAGS, partial(client.describe_tags, ResourceArns=some))
+    ids = [row.resource_id for row in rows]
+    for start in range(0, len(ids), TAGGED_AT_ONCE):
+        some = {ask_for: ids[start : start + TAGGED_AT_ONCE]}
+        answer = details.ask(TAGS, partial(client.describe_tags, **some))
         for described in (answer or {}).get("TagDescriptions", ()):
-            found[str(described["ResourceArn"])] = tags_of(described)
+            found[str(described[named])] = tags_of(described)
     return found
 
 
@@ -108,8 +114,12 @@ def _healthy_targets(client: AwsClient, group: str, details: Details) -> int | N
     )
     if answer is None:
         return None
-    states = [target.get("TargetHealth", {}) for target in answer["TargetHealthDescriptions"]]
-    return len([state for state in states if state.get("State") == HEALTHY])
+    return len([target for target in answer["TargetHealthDescriptions"] if is_healthy(target)])
+
+
+def is_healthy(target: Mapping[str, Any]) -> bool:
+    health: Mapping[str, str] = target.get("TargetHealth", {})
+    return health.get("State") == HEALTHY or health.get("Reason") == UNCHECKED
 
 
 COLLECTOR = Collector(

@@ -79,6 +79,8 @@ def _without_targets(balancer: Item, context: Context) -> Idleness | None:
     if hosts is None or not hosts.datapoints:
         if METRICS in context.unseen or _age_days(balancer, context) < days:
             return None
+        if _redirects(balancer, context):
+            return None
         return Idleness("has no targets", Confidence.MEDIUM, evidence)
     if any(value for value in _last_days(hosts, days)):
         return None
@@ -86,6 +88,15 @@ def _without_targets(balancer: Item, context: Context) -> Idleness | None:
         return None
     evidence |= {"window_days": days, "datapoints": datapoints(hosts)}
     return Idleness("has no healthy targets", Confidence.HIGH, evidence)
+
+
+def _redirects(balancer: Item, context: Context) -> bool:
+    """It needs no targets: it answers requests by redirects or fixed texts of its own."""
+    requests = context.metrics.get(SPARSE)
+    if balancer.spec.get("target_groups") != [] or requests is None:
+        return False
+    per_day = (requests.total or 0.0) / requests.window_days
+    return per_day >= float(context.params["max_requests_per_day"])
 
 
 def _last_days(hosts: Figures, days: float) -> list[float | None]:

@@ -14,6 +14,7 @@ from scans.aws.collectors import instances, snapshots, volumes
 from scans.aws.collectors.addresses import address_row
 from scans.aws.collectors.all import COLLECTORS
 from scans.aws.collectors.costs import monthly_usd
+from scans.aws.collectors.load_balancers import is_healthy
 from scans.aws.collectors.rows import PAGE_SIZE, ResourceRow
 from scans.aws.errors import AWS_ERRORS, Outcome, classify
 from scans.aws.prices import BUILT_IN_BOOK
@@ -89,6 +90,22 @@ def test_one_of_each_thing_comes_back_with_what_rules_ask(aws_simulator: Simulat
     bucket = found[built.bucket]
     assert (bucket.region, bucket.spec["lifecycle_rules"]) == ("eu-west-1", 0)
     assert (bucket.spec["incomplete_uploads"], bucket.spec["aborts_uploads"]) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("health", "healthy"),
+    [
+        ({"State": "healthy"}, True),
+        ({"State": "unhealthy", "Reason": "Target.Timeout"}, False),
+        ({"State": "unavailable", "Reason": "Target.HealthCheckDisabled"}, True),
+        ({"State": "unused", "Reason": "Target.NotInUse"}, False),
+        ({}, False),
+    ],
+)
+def test_a_function_that_is_not_checked_counts_as_healthy(
+    health: dict[str, str], healthy: bool
+) -> None:
+    assert is_healthy({"Target": {"Id": "x"}, "TargetHealth": health}) == healthy
 
 
 @pytest.mark.services

@@ -323,6 +323,17 @@ def test_load_balancer_to_which_no_target_was_ever_registered(days: float, is_fo
         assert unknown(verdict)
 
 
+@pytest.mark.parametrize(
+    ("groups", "per_day", "is_found"),
+    [([], 5000, False), ([], 99, True), (["targetgroup/web/1"], 5000, True)],
+)
+def test_load_balancer_that_redirects_needs_no_targets(
+    groups: list[str], per_day: float, is_found: bool
+) -> None:
+    balancer = make_balancer(spec={"healthy_targets": 0, "target_groups": groups})
+    assert bool(judge("elb.idle", balancer, amount("request_count", per_day))) == is_found
+
+
 def make_bucket(rules: int | None = 0) -> FakeItem:
     return FakeItem(resource_id="logs", name="logs", spec={"lifecycle_rules": rules})
 
