@@ -52,7 +52,7 @@ def _embed(message: Message) -> dict[str, Any]:
         "Lasted": message.duration,
     }
     return {
-        "title": clip(one_line(message.headline), TITLE) or "Alert",
+        "title": _shown(message.headline, TITLE) or "Alert",
         "url": message.link,
         "description": clip(plain(message.detail), DESCRIPTION, escape),
         "color": _color(message),
@@ -80,7 +80,7 @@ def _digest_embed(digest: Digest) -> dict[str, Any]:
     if left:
         lines.append(f"… and {left} more")
     return {
-        "title": clip(one_line(digest.headline), TITLE),
+        "title": _shown(digest.headline, TITLE),
         "url": digest.link,
         "description": "\n".join(lines) + more,
         "color": COLORS["critical"],
