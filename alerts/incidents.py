@@ -135,10 +135,12 @@ def remind(incident: Incident) -> bool:
     return True
 
 
-def acknowledge(incident: Incident, user: User | None, note: str = "") -> Incident:
+def acknowledge(
+    incident: Incident, user: User | None, note: str = "", *, actor: str = ""
+) -> Incident:
     """Say that somebody is at it: no more reminders. Once more: nothing happens.
 
-    Raises `IncidentResolvedError`.
+    `actor` names who it is where no user is known, such as a token. Raises `IncidentResolvedError`.
     """
     while incident.status == IncidentStatus.OPEN:
         with transaction.atomic():
@@ -148,7 +150,8 @@ def acknowledge(incident: Incident, user: User | None, note: str = "") -> Incide
                 acknowledged_by=user,
                 note=note or incident.note,
             ):
-                record(incident, IncidentEventKind.ACKNOWLEDGED, actor=name_of(user), note=note)
+                who = actor or name_of(user)
+                record(incident, IncidentEventKind.ACKNOWLEDGED, actor=who, note=note)
                 outbox.enqueue(incident, Event.ACKNOWLEDGED)
                 announce(incident, "acknowledged", came_from=IncidentStatus.OPEN)
                 return incident
@@ -158,12 +161,12 @@ def acknowledge(incident: Incident, user: User | None, note: str = "") -> Incide
     return incident
 
 
-def resolve(incident: Incident, user: User | None, note: str = "") -> Incident:
+def resolve(incident: Incident, user: User | None, note: str = "", *, actor: str = "") -> Incident:
     """End it by a person's word. It opens anew when the condition is seen to hold after that.
 
     Raises `IncidentResolvedError`.
     """
-    while not _end(incident, Resolution.BY_PERSON, user=user, note=note):
+    while not _end(incident, Resolution.BY_PERSON, user=user, note=note, actor=actor):
         incident.refresh_from_db()
         if incident.is_resolved:
             raise IncidentResolvedError(str(IncidentResolvedError.__doc__))
@@ -183,17 +186,24 @@ def resolve_incidents(ended: Iterable[tuple[Incident, Resolution]]) -> list[Inci
     return resolved
 
 
-def add_note(incident: Incident, user: User | None, note: str) -> IncidentEvent:
+def add_note(incident: Incident, user: User | None, note: str, *, actor: str = "") -> IncidentEvent:
     """A line in the timeline, at any time."""
     with transaction.atomic():
         Incident.objects.filter(pk=incident.pk).update(note=note)
         incident.note = note
-        line = record(incident, IncidentEventKind.NOTED, actor=name_of(user), note=note)
+        line = record(incident, IncidentEventKind.NOTED, actor=actor or name_of(user), note=note)
         announce(incident, "noted")
     return line
 
 
-def _end(incident: Incident, how: Resolution, *, user: User | None = None, note: str = "") -> bool:
+def _end(
+    incident: Incident,
+    how: Resolution,
+    *,
+    user: User | None = None,
+    note: str = "",
+    actor: str = "",
+) -> bool:
     came_from = incident.status
     if incident.is_resolved:
         return False
@@ -207,7 +217,7 @@ def _end(incident: Incident, how: Resolution, *, user: User | None = None, note:
         ):
             return False
         why = f"{how.label}. {note}".strip() if note else f"{how.label}."
-        record(incident, IncidentEventKind.RESOLVED, actor=name_of(user), note=why)
+        record(incident, IncidentEventKind.RESOLVED, actor=actor or name_of(user), note=why)
         outbox.enqueue(incident, Event.RESOLVED)
         announce(incident, "resolved", came_from=came_from)
     return True

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from ninja import NinjaAPI
 
+from alerts.api.router import router as alerts_router
 from hostmaster.core.tenants.api import router as tenants_router
 from hostmaster.core.web.authentication import MemberAuth, TokenAuth
 from hostmaster.core.web.error_answers import add_error_answers
 from hostmaster.core.web.openapi import DocumentedApi
 from hostmaster.core.web.parsing import StrictParser
+from monitors.api.router import router as monitors_router
 from scans.api.router import router as scans_router
 
 DESCRIPTION = """
@@ -18,6 +20,10 @@ may write. Everything belongs to your tenant; what belongs to another answers 40
 `limit` and `offset` and answer `items` and `next_offset`. Errors answer `{"detail": …}`; beyond
 the token's rate they answer 429 with `Retry-After`. A body is JSON of at most 1 MiB with a
 `Content-Length`.
+
+`GET /api/v1/stream` tells of changes as they happen, as Server-Sent Events:
+`?topics=monitor,incident`
+narrows them, `Last-Event-ID` resumes. It is no route of this document because it never ends.
 """
 
 
@@ -38,3 +44,5 @@ def build_api(namespace: str = "api-v1") -> NinjaAPI:
 api = build_api()
 api.add_router("", tenants_router)
 api.add_router("", scans_router)
+api.add_router("", monitors_router)
+api.add_router("", alerts_router)

@@ -6,11 +6,13 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 import schemathesis
 from django.core.wsgi import get_wsgi_application
+from django.utils import timezone
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed
 from hypothesis import settings as hypothesis_settings
 from pytest_django.fixtures import Settings
@@ -24,7 +26,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from alerts.models import AlertChannel, AlertRule, Incident, Notification, Silence
+from alerts.services import silence
 from hostmaster.core.tenants.models import Role, Tenant
+from monitors.models import Monitor
 from scans.aws.rule_settings import set_rule
 from scans.models import Account, Budget, Recommendation, RuleSetting, ScanJob
 from tests.api.caller import BASE
@@ -33,9 +38,14 @@ from tests.factories import (
     bearer,
     make_account,
     make_budget,
+    make_channel,
+    make_check,
+    make_incident,
     make_instance,
+    make_monitor,
     make_recommendation,
     make_resource,
+    make_rule,
     make_scan_job,
     make_tenant,
     make_token,
@@ -54,8 +64,11 @@ LIKE_THE_DOCUMENT = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-# It asks AWS: test_connect does that, against the simulator.
-LEFT_OUT = {"/api/v1/accounts/{account_id}/connect"}
+# They talk to others: tests of their own do that.
+LEFT_OUT = {
+    "/api/v1/accounts/{account_id}/connect",
+    "/api/v1/alert-channels/{channel_id}/test",
+}
 
 ROWS = {
     "account_id": Account,
@@ -63,6 +76,12 @@ ROWS = {
     "recommendation_id": Recommendation,
     "setting_id": RuleSetting,
     "budget_id": Budget,
+    "monitor_id": Monitor,
+    "channel_id": AlertChannel,
+    "rule_id": AlertRule,
+    "incident_id": Incident,
+    "notification_id": Notification,
+    "silence_id": Silence,
 }
 
 
@@ -79,6 +98,18 @@ def tenant(project_env: Project) -> Tenant:
             make_recommendation(account=account)
         set_rule(tenant, rule="ebs.unattached", account=account)
         make_budget(tenant=tenant, account=account)
+        monitor = make_monitor(tenant=tenant)
+        make_check(monitor=monitor)
+        rule = make_rule(tenant=tenant, monitor=monitor)
+        incident = make_incident(tenant=tenant, monitor=monitor, alert_rule=rule)
+        Notification.objects.create(
+            tenant=tenant,
+            incident=incident,
+            channel=make_channel(tenant=tenant),
+            seq=1,
+            event="opened",
+        )
+        silence(tenant, reason="a", until=timezone.now() + timedelta(hours=1))
     return tenant
 
 
