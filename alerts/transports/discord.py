@@ -114,6 +114,9 @@ def _total(embed: dict[str, Any]) -> int:
 
 
 def _with_wait(url: str) -> str:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url  # refused when it is posted to
     query = [(name, value) for name, value in parse_qsl(parts.query) if name != "wait"]
     return urlunsplit(parts._replace(query=urlencode([*query, ("wait", "true")])))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
+from pytest_django.fixtures import Settings
 
 from tests.alerts.receiver import Receiver
 
 
 @pytest.fixture
-def loopback_allowed(settings: Any) -> None:
+def loopback_allowed(settings: Settings) -> None:
     settings.HOSTMASTER_ALLOWED_NETWORKS = ["127.0.0.1/32"]
 
 
