@@ -23,7 +23,8 @@ the token's rate they answer 429 with `Retry-After`. A body is JSON of at most 1
 
 `GET /api/v1/stream` tells of changes as they happen, as Server-Sent Events:
 `?topics=monitor,incident`
-narrows them, `Last-Event-ID` resumes. It is no route of this document because it never ends.
+narrows them, `Last-Event-ID` resumes. What a push monitor watches calls
+`POST /api/v1/heartbeats/{token}`, which needs nothing else.
 """
 
 

@@ -15,7 +15,9 @@ admin.autodiscover()  # a worker's settings leave it to whoever needs the pages'
 urlpatterns = [
     path("", include("hostmaster.site.urls")),  # before the admin, which answers all of /admin/
     path("admin/", admin.site.urls),
-    path("", include("hostmaster.core.live.urls")),  # its stream before the API, which answers all
+    # Before the API, which answers all of /api/v1/.
+    path("", include("hostmaster.core.live.urls")),
+    path("", include("monitors.urls")),
     path("api/v1/", api.urls),
     # Browsers ask for it whatever a page says; without an answer each visit logs a 404.
     path("favicon.ico", RedirectView.as_view(url=lazy(static, str)("favicon.svg"))),

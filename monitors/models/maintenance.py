@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import timedelta
 
 from django.db import models
@@ -18,6 +19,7 @@ class MaintenanceWindow(VersionedModel):
     stays 02:00 through both changes of the clock.
     """
 
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     tenant = models.ForeignKey("tenants.Tenant", models.CASCADE, related_name="maintenance_windows")
     name = models.CharField(max_length=200)
     is_for_all = models.BooleanField("all monitors", default=False)

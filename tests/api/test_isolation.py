@@ -20,6 +20,7 @@ from alerts.models import Notification
 from alerts.services import silence
 from hostmaster.api import api
 from hostmaster.core.tenants.models import Role, Tenant
+from monitors.services import add_maintenance
 from scans.aws.rule_settings import set_rule
 from scans.models import Account
 from tests.api.caller import BASE, Answer, Caller
@@ -70,6 +71,13 @@ class Owner:
         make_resource(account=self.account, name=SECRET_NAME)
         self.monitor = make_monitor(tenant=self.tenant, name=SECRET_NAME)
         make_check(monitor=self.monitor, error_message=SECRET_NAME)
+        self.window = add_maintenance(
+            self.tenant,
+            name=SECRET_NAME,
+            starts_at=timezone.now(),
+            duration=timedelta(hours=1),
+            monitors=[self.monitor],
+        )
         self.channel = make_channel(tenant=self.tenant, name=SECRET_NAME)
         self.alert_rule = make_rule(tenant=self.tenant, name=SECRET_NAME, monitor=self.monitor)
         self.incident = make_incident(
@@ -93,13 +101,14 @@ class Owner:
 
 
 # What stands in for a `{…_id}` of a path.
-ID_OF: dict[str, Callable[[Owner], UUID]] = {
+ID_OF: dict[str, Callable[[Owner], UUID | int]] = {
     "account_id": lambda owner: owner.account.pk,
     "scan_id": lambda owner: owner.scan.pk,
     "recommendation_id": lambda owner: owner.recommendation.pk,
     "budget_id": lambda owner: owner.budget.pk,
     "setting_id": lambda owner: owner.rule_setting.pk,
     "monitor_id": lambda owner: owner.monitor.pk,
+    "window_id": lambda owner: owner.window.pk,
     "channel_id": lambda owner: owner.channel.pk,
     "rule_id": lambda owner: owner.alert_rule.pk,
     "incident_id": lambda owner: owner.incident.pk,
@@ -119,6 +128,11 @@ ROW_IN_BODY: dict[tuple[str, str], Callable[[Owner], dict[str, Any]] | None] = {
         "name": "a",
         "url": "https://a.example.com",
         "depends_on": [str(owner.monitor.pk)],
+    },
+    ("post", "/api/v1/maintenance-windows"): lambda owner: {
+        "name": "a",
+        "starts_at": "2026-11-29T01:00:00Z",
+        "monitors": [str(owner.monitor.pk)],
     },
     ("post", "/api/v1/alert-channels"): None,
     ("post", "/api/v1/alert-rules"): lambda owner: {

@@ -29,7 +29,8 @@ from schemathesis.specs.openapi.checks import (
 from alerts.models import AlertChannel, AlertRule, Incident, Notification, Silence
 from alerts.services import silence
 from hostmaster.core.tenants.models import Role, Tenant
-from monitors.models import Monitor
+from monitors.models import MaintenanceWindow, Monitor
+from monitors.services import add_maintenance
 from scans.aws.rule_settings import set_rule
 from scans.models import Account, Budget, Recommendation, RuleSetting, ScanJob
 from tests.api.caller import BASE
@@ -77,6 +78,7 @@ ROWS = {
     "setting_id": RuleSetting,
     "budget_id": Budget,
     "monitor_id": Monitor,
+    "window_id": MaintenanceWindow,
     "channel_id": AlertChannel,
     "rule_id": AlertRule,
     "incident_id": Incident,
@@ -100,6 +102,13 @@ def tenant(project_env: Project) -> Tenant:
         make_budget(tenant=tenant, account=account)
         monitor = make_monitor(tenant=tenant)
         make_check(monitor=monitor)
+        add_maintenance(
+            tenant,
+            name="a",
+            starts_at=timezone.now(),
+            duration=timedelta(hours=1),
+            monitors=[monitor],
+        )
         rule = make_rule(tenant=tenant, monitor=monitor)
         incident = make_incident(tenant=tenant, monitor=monitor, alert_rule=rule)
         Notification.objects.create(
