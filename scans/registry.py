@@ -22,38 +22,24 @@ def aws_cap() -> int:
     return max(1, int(settings.WORKER_CONCURRENCY) - 1)
 
 
+def of_aws(kind: str, tasks: str, handler: str, *, minutes: int) -> JobKind:
+    return JobKind(
+        model=MODEL,
+        kind=kind,
+        handler=f"{tasks}.{handler}",
+        after_settle=f"{tasks}.after_settle",
+        lane=Lane.SCANS,
+        deadline=timedelta(minutes=minutes),
+        cap=aws_cap,
+        cap_group="aws",
+    )
+
+
 REGISTRY = AppRegistry(
     jobs=(
-        JobKind(
-            model=MODEL,
-            kind="discovery",
-            handler="scans.aws.tasks.handle_discovery",
-            after_settle="scans.aws.tasks.after_settle",
-            lane=Lane.SCANS,
-            deadline=timedelta(minutes=10),
-            cap=aws_cap,
-            cap_group="aws",
-        ),
-        JobKind(
-            model=MODEL,
-            kind="aws",
-            handler="scans.aws.tasks.handle_aws_scan",
-            after_settle="scans.aws.tasks.after_settle",
-            lane=Lane.SCANS,
-            deadline=timedelta(minutes=30),
-            cap=aws_cap,
-            cap_group="aws",
-        ),
-        JobKind(
-            model=MODEL,
-            kind="cost",
-            handler="scans.aws.costs.tasks.handle_cost_refresh",
-            after_settle="scans.aws.costs.tasks.after_settle",
-            lane=Lane.SCANS,
-            deadline=timedelta(minutes=10),
-            cap=aws_cap,
-            cap_group="aws",
-        ),
+        of_aws("discovery", "scans.aws.tasks", "handle_discovery", minutes=10),
+        of_aws("aws", "scans.aws.tasks", "handle_aws_scan", minutes=30),
+        of_aws("cost", "scans.aws.costs.tasks", "handle_cost_refresh", minutes=10),
         JobKind(
             model=MODEL,
             kind="url",

@@ -1,43 +1,19 @@
+"""The job that does nothing."""
+
 from __future__ import annotations
 
 from django.db import models
 
-from hostmaster.core.jobs.models import DurableJob, DurableJobQuerySet
+from tests.kernel_app.states import PlainJob
 
 
-class Noop(DurableJob):
-    """waiting → running → done, or failed, timed_out, cancelled."""
-
-    class State(models.TextChoices):
-        WAITING = "waiting"
-        RUNNING = "running"
-        DONE = "done"
-        FAILED = "failed"
-        TIMED_OUT = "timed_out"
-        CANCELLED = "cancelled"
-
-    WAITING_STATE = State.WAITING
-    CLAIMED_STATE = State.RUNNING
-    RUNNING_STATES = frozenset({State.RUNNING})
-    DONE_STATE = State.DONE
-    FAILED_STATE = State.FAILED
-    TIMED_OUT_STATE = State.TIMED_OUT
-    CANCELLED_STATE = State.CANCELLED
-    DEAD_STATES = frozenset({State.FAILED, State.TIMED_OUT})
-    TRANSITIONS = {
-        State.WAITING: frozenset({State.RUNNING, State.FAILED, State.CANCELLED}),
-        State.RUNNING: frozenset(State) - {State.RUNNING},
-    }
+class Noop(PlainJob):
+    """What the peers run as a function without a body."""
 
     number = models.IntegerField()
-    state = models.CharField(max_length=20, choices=State.choices, default=State.WAITING)
-
-    objects = DurableJobQuerySet.as_manager()
 
     class Meta:
-        constraints = [
-            DurableJob.dedupe_constraint("noop_open_dedupe_key", ["waiting", "running"]),
-        ]
+        constraints = [PlainJob.dedupe_constraint("noop_open_dedupe_key", ["waiting", "running"])]
         indexes = [  # as on scan_jobs: the sweep asks for both each second
             models.Index(fields=["state", "run_at"], name="noop_due"),
             models.Index(

@@ -204,7 +204,7 @@ class Scan:
         self.job.ensure_claimed()
         self.cost_ends = refresh_costs(self.account, self.session, self.job)
         self.cost_ends += price_ends(regions_in_use([self.account]))
-        save_units(self.job, [_report_of(end) for end in self.cost_ends])
+        save_units(self.job, [end.as_report() for end in self.cost_ends])
         self.progress.advance(COSTS_STEPS)
 
     def _note_selection(self, selection: RegionSelection) -> None:
@@ -224,13 +224,6 @@ class Scan:
         raise_if_refused(end.outcome for end in self.ends)
         if not any(end.is_ok for end in self.ends):
             raise NothingScannedError(_why_nothing(self.ends))
-
-
-def _report_of(end: CallEnd) -> UnitReport:
-    answers = Counter({end.outcome.outcome.value: end.calls} if end.calls else {})
-    return UnitReport(
-        end.service, end.call, end.region, end.outcome, end.rows, end.duration_ms, answers
-    )
 
 
 def _why_nothing(ends: Iterable[UnitEnd]) -> str:

@@ -5,49 +5,19 @@ from __future__ import annotations
 from django.db import models
 from django.utils import timezone
 
-from hostmaster.core.jobs.models import DurableJob, DurableJobQuerySet
+from tests.kernel_app.states import PlainJob
 
 
-class Errand(DurableJob):
-    """waiting → running → done, or failed, timed_out, cancelled."""
-
-    class State(models.TextChoices):
-        WAITING = "waiting"
-        RUNNING = "running"
-        DONE = "done"
-        FAILED = "failed"
-        TIMED_OUT = "timed_out"
-        CANCELLED = "cancelled"
-
-    WAITING_STATE = State.WAITING
-    CLAIMED_STATE = State.RUNNING
-    RUNNING_STATES = frozenset({State.RUNNING})
-    DONE_STATE = State.DONE
-    FAILED_STATE = State.FAILED
-    TIMED_OUT_STATE = State.TIMED_OUT
-    CANCELLED_STATE = State.CANCELLED
-    DEAD_STATES = frozenset({State.FAILED, State.TIMED_OUT})
-    TRANSITIONS = {
-        State.WAITING: frozenset({State.RUNNING, State.FAILED, State.CANCELLED}),
-        State.RUNNING: frozenset(State) - {State.RUNNING},
-        State.FAILED: frozenset({State.WAITING}),
-        State.TIMED_OUT: frozenset({State.WAITING}),
-    }
+class Errand(PlainJob):
+    """One that does as its kind says."""
 
     kind = models.CharField(max_length=20, default="note")
-    state = models.CharField(max_length=20, choices=State.choices, default=State.WAITING)
     seconds = models.FloatField(default=0)
     secret = models.TextField(null=True)
 
-    objects = DurableJobQuerySet.as_manager()
-
     class Meta:
         constraints = [
-            models.UniqueConstraint(
-                fields=["dedupe_key"],
-                condition=models.Q(state__in=["waiting", "running"]),
-                name="errand_open_dedupe_key",
-            )
+            PlainJob.dedupe_constraint("errand_open_dedupe_key", ["waiting", "running"]),
         ]
 
     def final_fields(self) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError
 
 from scans.aws.errors import Outcome, UnitOutcome
+from scans.aws.units import UnitReport
 
 CE_REGION = "us-east-1"  # where Cost Explorer is asked, whatever is asked about
 
@@ -28,6 +30,13 @@ class CallEnd:
     @property
     def is_ok(self) -> bool:
         return self.outcome.outcome == Outcome.OK
+
+    def as_report(self) -> UnitReport:
+        """Its line in the coverage map."""
+        answers = Counter({self.outcome.outcome.value: self.calls} if self.calls else {})
+        return UnitReport(
+            self.service, self.call, self.region, self.outcome, self.rows, self.duration_ms, answers
+        )
 
 
 class BrokenAnswerError(BotoCoreError):  # type: ignore[misc]  # botocore ships no types

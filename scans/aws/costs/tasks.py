@@ -17,7 +17,7 @@ from scans.aws.costs.services import REQUEST_USD
 from scans.aws.errors import CredentialsRefusedError, Outcome
 from scans.aws.onboarding import ensure_nobody_elses
 from scans.aws.standing import check_identity, mark_failed, renew_figures
-from scans.aws.units import UnitReport, save_units
+from scans.aws.units import save_units
 from scans.models import ScanJob, ScanState
 
 
@@ -42,7 +42,7 @@ def handle_cost_refresh(job: ScanJob) -> Mapping[str, object]:
         check_identity(job.account, session.caller_identity())
         ensure_nobody_elses(job.account)
         ends = refresh_costs(job.account, session, job)
-    save_units(job, [report_of(end) for end in ends])
+    save_units(job, [end.as_report() for end in ends])
     _raise_if_broken(ends)
     if not job.advance(ScanState.ANALYZING, actor=job.lease_owner):
         raise LeaseLostError(str(LeaseLostError.__doc__))
@@ -57,14 +57,6 @@ def after_settle(job: ScanJob, error: BaseException | None) -> None:
         mark_failed(job.account, str(error))
     if not job.is_open:
         doorbells.ring(doorbells.ALERTS_EVALUATE)
-
-
-def report_of(end: CallEnd) -> UnitReport:
-    """Its line in the coverage map."""
-    answers = Counter({end.outcome.outcome.value: end.calls} if end.calls else {})
-    return UnitReport(
-        end.service, end.call, end.region, end.outcome, end.rows, end.duration_ms, answers
-    )
 
 
 def _raise_if_broken(ends: Sequence[CallEnd]) -> None:
