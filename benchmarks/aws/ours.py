@@ -17,6 +17,8 @@ import django
 
 def main(verb: str) -> None:
     started, cpu_started = time.monotonic(), time.process_time()
+    if verb != "prepare":
+        sys.argv[1:] = ["qcluster"]  # a worker loads neither the admin's pages nor the API
     django.setup()
     if verb == "prepare":
         prepare()

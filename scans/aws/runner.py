@@ -28,6 +28,8 @@ from scans.aws.units import UnitReport, save_units
 from scans.aws.usage import UsageStage
 from scans.models import Account, ScanJob
 
+# Found and not yet stored; each thread holds one more. Further ones make memory grow, not speed.
+PAGES_WAITING = 1
 COSTS_STEPS = 1
 RULES_STEPS = 1
 
@@ -175,7 +177,8 @@ class Scan:
 
     def _read_inventory(self, units: Sequence[Unit]) -> None:
         producers = [partial(look, self.session, unit) for unit in units]
-        with closing(stream(producers, threads=min(POOL_SIZE, len(units)))) as items:
+        threads = min(POOL_SIZE, len(units))
+        with closing(stream(producers, threads=threads, buffer=PAGES_WAITING)) as items:
             for item in items:
                 self.job.ensure_claimed()
                 if isinstance(item, Page):

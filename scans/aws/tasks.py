@@ -23,7 +23,7 @@ from scans.aws.collectors import instances
 from scans.aws.collectors.all import COLLECTORS
 from scans.aws.collectors.rows import Collector
 from scans.aws.errors import CredentialsRefusedError, OwnIdentityError
-from scans.aws.garbage import rare_collections
+from scans.aws.memory import frugal
 from scans.aws.onboarding import ensure_nobody_elses
 from scans.aws.prices.store import load_book
 from scans.aws.runner import RULES_STEPS, Scan
@@ -39,7 +39,7 @@ class AnotherScanOpenError(Exception):
     """Another scan of this AWS account is under way."""
 
 
-@rare_collections()
+@frugal()
 def handle_aws_scan(job: ScanJob) -> Mapping[str, object]:
     """Everything we collect, then the rules. Answers the job's summary."""
     scan = _fetch(job, COLLECTORS)
@@ -49,7 +49,7 @@ def handle_aws_scan(job: ScanJob) -> Mapping[str, object]:
     return {"summary": {**_summary(scan), "recommendations": recommended, "rules": rules}}
 
 
-@rare_collections()
+@frugal()
 def handle_discovery(job: ScanJob) -> Mapping[str, object]:
     """The account's EC2 instances, how they are used and what the account costs, then a look at
     all components' health."""

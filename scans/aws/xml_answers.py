@@ -6,6 +6,7 @@ Whatever is not plain (errors, attributes, headers, flattened or repeated elemen
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any, TypeAlias
 from xml.etree.ElementTree import Element
@@ -27,6 +28,12 @@ class _Planned(QueryParser):  # type: ignore[misc]  # botocore ships no types
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._plans: dict[Shape, Plan | None] = {}
+        self._reading = threading.Lock()
+
+    def parse(self, response: dict[str, Any], shape: Shape) -> Any:
+        # Python reads one at a time anyway; this way one alone is in memory, ten times its text.
+        with self._reading:
+            return super().parse(response, shape)
 
     def _handle_structure(self, shape: Shape, node: Any) -> Any:
         if shape not in self._plans:

@@ -7,7 +7,7 @@ from typing import Any
 
 from scans.aws.clients import AwsClient
 from scans.aws.collectors.databases import PAGE_SIZE, tags_of_rds
-from scans.aws.collectors.rows import DATABASE_SNAPSHOT, Collector, ResourceRow, instant_text
+from scans.aws.collectors.rows import DATABASE_SNAPSHOT, Collector, ResourceRow, instant_text, taken
 
 
 def collect(client: AwsClient, region: str) -> Iterator[list[ResourceRow]]:
@@ -20,7 +20,7 @@ def collect(client: AwsClient, region: str) -> Iterator[list[ResourceRow]]:
         PaginationConfig={"PageSize": PAGE_SIZE}
     )
     for page in pages:
-        if rows := [snapshot_row(snapshot, region) for snapshot in page.get("DBSnapshots", ())]:
+        if rows := [snapshot_row(snapshot, region) for snapshot in taken(page, "DBSnapshots")]:
             yield rows
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scans.aws.clients import AwsClient
-from scans.aws.collectors.rows import DATABASE, Collector, ResourceRow, instant_text
+from scans.aws.collectors.rows import DATABASE, Collector, ResourceRow, instant_text, taken
 
 PAGE_SIZE = 100  # RDS gives no more
 
@@ -23,7 +23,7 @@ def collect(client: AwsClient, region: str) -> Iterator[list[ResourceRow]]:
         PaginationConfig={"PageSize": PAGE_SIZE}
     )
     for page in pages:
-        if rows := [database_row(database, region) for database in page.get("DBInstances", ())]:
+        if rows := [database_row(database, region) for database in taken(page, "DBInstances")]:
             yield rows
 
 

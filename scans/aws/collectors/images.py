@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scans.aws.clients import AwsClient
-from scans.aws.collectors.rows import IMAGE, PAGE_SIZE, Collector, ResourceRow, tags_of
+from scans.aws.collectors.rows import IMAGE, PAGE_SIZE, Collector, ResourceRow, tags_of, taken
 
 
 def collect(client: AwsClient, region: str) -> Iterator[list[ResourceRow]]:
@@ -19,7 +19,7 @@ def collect(client: AwsClient, region: str) -> Iterator[list[ResourceRow]]:
         Owners=["self"], IncludeDisabled=True, PaginationConfig={"PageSize": PAGE_SIZE}
     )
     for page in pages:
-        if rows := [image_row(image, region) for image in page.get("Images", ())]:
+        if rows := [image_row(image, region) for image in taken(page, "Images")]:
             yield rows
 
 

@@ -13,6 +13,7 @@ from scans.aws.collectors.rows import (
     InstanceRow,
     in_utc,
     tags_of,
+    taken,
 )
 
 ON_DEMAND = "on-demand"  # AWS's word for it is no word at all
@@ -30,7 +31,7 @@ def collect(client: AwsClient, region: str) -> Iterator[list[InstanceRow]]:
     for page in pages:
         rows = [
             instance_row(instance, region)
-            for reservation in page.get("Reservations", ())
+            for reservation in taken(page, "Reservations")
             for instance in reservation.get("Instances", ())
         ]
         if rows:

@@ -16,6 +16,7 @@ from scans.aws.collectors.rows import (
     ResourceRow,
     instant_text,
     tags_of,
+    taken,
 )
 
 PAGE_SIZE = 400  # ELB gives no more
@@ -40,7 +41,7 @@ def collect(client: AwsClient, region: str) -> Iterator[list[ResourceRow]]:
         PaginationConfig={"PageSize": PAGE_SIZE}
     )
     for page in pages:
-        if rows := [balancer_row(balancer, region) for balancer in page.get("LoadBalancers", ())]:
+        if rows := [balancer_row(balancer, region) for balancer in taken(page, "LoadBalancers")]:
             yield rows
 
 

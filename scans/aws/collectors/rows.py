@@ -129,6 +129,15 @@ def _is_gone_meanwhile(error: Exception) -> bool:
     return "NotFound" in code or code.startswith("NoSuch")
 
 
+def taken(page: dict[str, Any], name: str) -> Iterator[Any]:
+    """The things of a page of botocore's, which keeps it until the next one is asked for. Each goes
+    once it is read: 16 threads with 500 instances at once, described in full, are 80 MB."""
+    things: list[Any] = page.get(name) or []
+    things.reverse()
+    while things:
+        yield things.pop()
+
+
 def tags_of(described: Mapping[str, Any]) -> dict[str, str]:
     """AWS's list of keys and values as one mapping."""
     return {str(tag["Key"]): str(tag.get("Value", "")) for tag in described.get("Tags") or ()}

@@ -13,6 +13,7 @@ from scans.aws.collectors.rows import (
     ResourceRow,
     instant_text,
     tags_of,
+    taken,
 )
 
 STANDARD = "standard"
@@ -28,7 +29,7 @@ def collect(client: AwsClient, region: str) -> Iterator[list[ResourceRow]]:
         OwnerIds=["self"], PaginationConfig={"PageSize": PAGE_SIZE}
     )
     for page in pages:
-        if rows := [snapshot_row(snapshot, region) for snapshot in page.get("Snapshots", ())]:
+        if rows := [snapshot_row(snapshot, region) for snapshot in taken(page, "Snapshots")]:
             yield rows
 
 

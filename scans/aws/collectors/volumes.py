@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from scans.aws.clients import AwsClient
-from scans.aws.collectors.rows import PAGE_SIZE, VOLUME, Collector, ResourceRow, in_utc, tags_of
+from scans.aws.collectors.rows import (
+    PAGE_SIZE,
+    VOLUME,
+    Collector,
+    ResourceRow,
+    in_utc,
+    tags_of,
+    taken,
+)
 
 
 def collect(client: AwsClient, region: str) -> Iterator[list[ResourceRow]]:
@@ -15,7 +23,7 @@ def collect(client: AwsClient, region: str) -> Iterator[list[ResourceRow]]:
         PaginationConfig={"PageSize": PAGE_SIZE}
     )
     for page in pages:
-        if rows := [volume_row(volume, region) for volume in page.get("Volumes", ())]:
+        if rows := [volume_row(volume, region) for volume in taken(page, "Volumes")]:
             yield rows
 
 
