@@ -89,11 +89,11 @@ def whole_turn() -> Iterator[bool]:
 
 
 def _rules_by_kind(scope: Scope) -> dict[str, list[AlertRule]]:
-    """The rules that can be judged, their channels with them: what opens is owed to those."""
+    """The rules that can be judged; of another is said what is wrong with it."""
     kinds = [kind for kind, spec in SPECS.items() if scope.is_whole or spec.is_about_monitors]
     rules = AlertRule.objects.enabled().filter(kind__in=kinds)
     found: dict[str, list[AlertRule]] = {kind: [] for kind in kinds}
-    for rule in rules.select_related("monitor", "account").prefetch_related("channels"):
+    for rule in rules.select_related("monitor", "account"):
         wrong = rule.problems()
         if wrong:
             sentences = " ".join(s for listed in wrong.values() for s in listed)
@@ -130,7 +130,7 @@ def _unresolved(
     found: dict[Key, Incident] = {}
     for incident in rows.select_related("alert_rule", "monitor"):
         if incident.alert_rule_id in by_pk:
-            incident.alert_rule = by_pk[incident.alert_rule_id]  # its channels are fetched
+            incident.alert_rule = by_pk[incident.alert_rule_id]
         found[Key.of_incident(incident)] = incident
     return found
 

@@ -23,7 +23,7 @@ from alerts.models import (
 )
 from alerts.suppression import Suppression, Suppressions
 from hostmaster.core import logs
-from hostmaster.core.live.services import publish
+from hostmaster.core.live.services import publish_many
 from monitors.models import Monitor
 
 if TYPE_CHECKING:
@@ -67,8 +67,13 @@ def _open_chunk(wanted: Sequence[Incident], suppressions: Suppressions) -> list[
     opened = [incident for incident in wanted if incident.pk in stored]
     for incident in opened:
         suppressions.note_opened(incident)
-        record(incident, IncidentEventKind.OPENED, note=incident.trigger_value or "")
-        _announce_opening(incident, came_from="")
+    lines = [line_of(i, IncidentEventKind.OPENED, note=i.trigger_value or "") for i in opened]
+    lines += [_suppressed_line(incident) for incident in opened if incident.is_suppressed]
+    IncidentEvent.objects.bulk_create(lines)
+    outbox.enqueue_all(opened, Event.OPENED)
+    announce(opened, "opened")
+    for incident in opened:
+        log_move(incident, "")
     return opened
 
 
@@ -95,7 +100,7 @@ def adopt(incident: Incident, at: datetime) -> bool:
             return False
         record(incident, IncidentEventKind.ADOPTED)
         if not incident.is_resolved:
-            _announce_opening(incident, came_from="")
+            _announce_opening(incident)
     return True
 
 
@@ -106,7 +111,7 @@ def release(incident: Incident) -> bool:
             return False
         record(incident, IncidentEventKind.RELEASED)
         outbox.enqueue(incident, Event.OPENED)
-        announce(incident, "released")
+        announce([incident], "released")
     return True
 
 
@@ -121,7 +126,7 @@ def keep_back(incident: Incident, reason: str) -> bool:
         if not incident.update_guarded(suppress_reason=reason):
             return False
         record(incident, IncidentEventKind.SUPPRESSED, note=reason)
-        announce(incident, "suppressed")
+        announce([incident], "suppressed")
     return True
 
 
@@ -153,7 +158,8 @@ def acknowledge(
                 who = actor or name_of(user)
                 record(incident, IncidentEventKind.ACKNOWLEDGED, actor=who, note=note)
                 outbox.enqueue(incident, Event.ACKNOWLEDGED)
-                announce(incident, "acknowledged", came_from=IncidentStatus.OPEN)
+                announce([incident], "acknowledged")
+                log_move(incident, IncidentStatus.OPEN)
                 return incident
         incident.refresh_from_db()
     if incident.is_resolved:
@@ -166,11 +172,12 @@ def resolve(incident: Incident, user: User | None, note: str = "", *, actor: str
 
     Raises `IncidentResolvedError`.
     """
-    while not _end(incident, Resolution.BY_PERSON, user=user, note=note, actor=actor):
+    while not incident.is_resolved:
+        with transaction.atomic():
+            if _end([(incident, Resolution.BY_PERSON)], user=user, note=note, actor=actor):
+                return incident
         incident.refresh_from_db()
-        if incident.is_resolved:
-            raise IncidentResolvedError(str(IncidentResolvedError.__doc__))
-    return incident
+    raise IncidentResolvedError(str(IncidentResolvedError.__doc__))
 
 
 def resolve_incidents(ended: Iterable[tuple[Incident, Resolution]]) -> list[Incident]:
@@ -178,11 +185,9 @@ def resolve_incidents(ended: Iterable[tuple[Incident, Resolution]]) -> list[Inci
     listed = list(ended)
     resolved: list[Incident] = []
     for start in range(0, len(listed), CHUNK):
-        chunk = listed[start : start + CHUNK]
-        _attach_monitors([incident for incident, _ in chunk])
         with transaction.atomic():
             # One that somebody changed meanwhile is judged again at the next evaluation.
-            resolved += [i for i, how in chunk if _end(i, how)]
+            resolved += _end(listed[start : start + CHUNK])
     return resolved
 
 
@@ -192,56 +197,68 @@ def add_note(incident: Incident, user: User | None, note: str, *, actor: str = "
         Incident.objects.filter(pk=incident.pk).update(note=note)
         incident.note = note
         line = record(incident, IncidentEventKind.NOTED, actor=actor or name_of(user), note=note)
-        announce(incident, "noted")
+        announce([incident], "noted")
     return line
 
 
 def _end(
-    incident: Incident,
-    how: Resolution,
+    ended: Sequence[tuple[Incident, Resolution]],
     *,
     user: User | None = None,
     note: str = "",
     actor: str = "",
-) -> bool:
-    came_from = incident.status
-    if incident.is_resolved:
-        return False
-    with transaction.atomic():
-        if not incident.advance(
-            IncidentStatus.RESOLVED,
-            resolved_at=timezone.now(),
-            resolution=how,
-            resolved_by=user,
-            note=note or incident.note,
+) -> list[Incident]:
+    """Within a transaction. Answers those that nobody else changed meanwhile."""
+    now = timezone.now()
+    who = actor or name_of(user)
+    over, lines = [], []
+    for incident, how in ended:
+        came_from = incident.status
+        fields = {"resolution": how, "resolved_by": user, "note": note or incident.note}
+        if incident.is_resolved or not incident.advance(
+            IncidentStatus.RESOLVED, resolved_at=now, **fields
         ):
-            return False
-        why = f"{how.label}. {note}".strip() if note else f"{how.label}."
-        record(incident, IncidentEventKind.RESOLVED, actor=actor or name_of(user), note=why)
-        outbox.enqueue(incident, Event.RESOLVED)
-        announce(incident, "resolved", came_from=came_from)
-    return True
+            continue
+        over.append(incident)
+        why = f"{how.label}. {note}".strip()
+        lines.append(line_of(incident, IncidentEventKind.RESOLVED, actor=who, note=why))
+        log_move(incident, came_from)
+    _attach_monitors(over)
+    IncidentEvent.objects.bulk_create(lines)
+    outbox.enqueue_all(over, Event.RESOLVED)
+    announce(over, "resolved")
+    return over
 
 
 def record(
     incident: Incident, kind: IncidentEventKind, *, actor: str = EVALUATOR, note: str = ""
 ) -> IncidentEvent:
     """Add to the timeline, in the transaction of the change."""
-    return IncidentEvent.objects.create(incident=incident, kind=kind, actor=actor, note=note)
+    line = line_of(incident, kind, actor=actor, note=note)
+    line.save(force_insert=True)
+    return line
 
 
-def announce(incident: Incident, what: str, *, came_from: str | None = None) -> None:
-    """Tell open pages and, where the state moved, the log."""
-    publish(
-        incident.tenant_id or incident.alert_rule.tenant_id,
-        "incident",
-        {"event": what, **as_live(incident)},
+def line_of(
+    incident: Incident, kind: IncidentEventKind, *, actor: str = EVALUATOR, note: str = ""
+) -> IncidentEvent:
+    return IncidentEvent(incident=incident, kind=kind, actor=actor, note=note)
+
+
+def announce(incidents: Sequence[Incident], what: str) -> None:
+    """Tell open pages."""
+    publish_many(
+        (i.tenant_id or i.alert_rule.tenant_id, "incident", {"event": what, **as_live(i)})
+        for i in incidents
     )
-    if came_from is not None:
-        log = partial(logs.log_transition, "alerts.Incident", incident.pk, came_from)
-        rule = incident.alert_rule
-        about = {"tenant": incident.tenant_id, "reason": incident.title, "kind": rule.kind}
-        transaction.on_commit(partial(log, str(incident.status), actor="", **about))
+
+
+def log_move(incident: Incident, came_from: str) -> None:
+    """The log's line of a change of state, once it is committed."""
+    log = partial(logs.log_transition, "alerts.Incident", incident.pk, came_from)
+    about = {"tenant": incident.tenant_id, "reason": incident.title}
+    kind = incident.alert_rule.kind
+    transaction.on_commit(partial(log, str(incident.status), **about, kind=kind))
 
 
 def as_live(incident: Incident) -> dict[str, Any]:
@@ -273,11 +290,16 @@ def name_of(user: User | None) -> str:
     return user.get_username() if user is not None else EVALUATOR
 
 
-def _announce_opening(incident: Incident, *, came_from: str) -> None:
+def _announce_opening(incident: Incident) -> None:
     if incident.is_suppressed:
-        record(incident, IncidentEventKind.SUPPRESSED, note=incident.suppress_reason)
+        _suppressed_line(incident).save(force_insert=True)
     outbox.enqueue(incident, Event.OPENED)
-    announce(incident, "opened", came_from=came_from)
+    announce([incident], "opened")
+    log_move(incident, "")
+
+
+def _suppressed_line(incident: Incident) -> IncidentEvent:
+    return line_of(incident, IncidentEventKind.SUPPRESSED, note=incident.suppress_reason)
 
 
 def _suppress(incident: Incident, suppression: Suppression) -> None:

@@ -20,6 +20,7 @@ from hostmaster.core.jobs import doorbells
 DRAIN = "notifications"
 CHUNK = 500
 NOT_TOLD = "Nobody was told of its opening by this channel."
+TOLD_BEFORE = "This channel was told of its opening before."
 
 
 class NotReplayableError(Exception):
@@ -105,6 +106,8 @@ def _reason(incident: Incident, event: str, channel: AlertChannel, before: _Told
     """Why this channel is not to be told; empty when it is."""
     if not channel.enabled:
         return channel.disabled_reason or "The channel is switched off."
+    if event == Event.OPENED and before.highest_seq and not before.all_suppressed:
+        return TOLD_BEFORE  # what kept it from other channels is over
     if event in (Event.OPENED, Event.REMINDER):
         return incident.suppress_reason
     return (incident.suppress_reason or NOT_TOLD) if before.all_suppressed else ""

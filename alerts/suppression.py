@@ -16,6 +16,7 @@ from django.db.models import Q
 
 from alerts.kinds import RuleKind
 from alerts.models import Incident, Silence
+from monitors.maintenance import Windows, spans
 from monitors.models import MaintenanceWindow, Monitor, MonitorStatus
 
 
@@ -45,14 +46,15 @@ class Suppressions:
         monitors: Mapping[UUID, Monitor],
         ancestors: Mapping[UUID, list[UUID]],
         down: dict[UUID, tuple[str, UUID | None]],
-        maintained: Collection[UUID],
+        windows: Windows,
     ) -> None:
         self._at = at
         self._silences = silences
         self._monitors = monitors
         self._ancestors = ancestors
         self._down = down  # monitor → its name, the incident that says so
-        self._maintained = maintained
+        self._windows = windows
+        self._open: dict[object, bool] = {}  # whether a window is open, as far as asked
 
     @classmethod
     def load(cls, incidents: Iterable[Incident], at: datetime) -> Suppressions:
@@ -68,7 +70,7 @@ class Suppressions:
             monitors,
             ancestors,
             _down({pk for line in ancestors.values() for pk in line}),
-            _tenants_with_windows(tenants),
+            Windows(tenants),
         )
 
     def of(self, incident: Incident) -> Suppression:
@@ -102,12 +104,16 @@ class Suppressions:
 
     def _by_maintenance(self, incident: Incident) -> Suppression | None:
         monitor = self._monitors.get(incident.monitor_id) if incident.monitor_id else None
-        if monitor is None or monitor.tenant_id not in self._maintained:
+        if monitor is None:
             return None
-        from monitors.services import maintenance_of
-
-        window = maintenance_of(monitor, self._at)
+        windows = self._windows.of(monitor.pk, monitor.tenant_id, monitor.tags)
+        window = next(filter(self._is_open, windows), None)
         return Suppression(f"In maintenance: {window.name}.") if window is not None else None
+
+    def _is_open(self, window: MaintenanceWindow) -> bool:
+        if window.pk not in self._open:
+            self._open[window.pk] = any(spans(window, self._at, self._at))
+        return self._open[window.pk]
 
     def _by_parent(self, incident: Incident) -> Suppression | None:
         if incident.monitor_id is None:
@@ -168,11 +174,6 @@ def _active_silences(tenants: Collection[Any], at: datetime) -> dict[UUID, list[
     for silence in Silence.objects.active(at).filter(tenant__in=tenants):
         found.setdefault(silence.tenant_id, []).append(silence)
     return found
-
-
-def _tenants_with_windows(tenants: Collection[Any]) -> set[UUID]:
-    windows = MaintenanceWindow.objects.filter(enabled=True, tenant__in=tenants)
-    return set(windows.values_list("tenant_id", flat=True))
 
 
 def _in_chunks(rows: Any, pks: Collection[UUID], field: str = "pk", size: int = 5000) -> list[Any]:
