@@ -20,11 +20,14 @@ def _table(figures: str) -> Mapping[str, Decimal]:
 _EC2_LARGE = _table(
     """
     t2 0.0928 t3 0.0832 t3a 0.0752 t4g 0.0672
-    m1 0.175 m3 0.133 m4 0.10 m5 0.096 m5a 0.086 m5d 0.113 m5n 0.119
+    m1 0.175 m3 0.133 m4 0.10 m5 0.096 m5a 0.086 m5ad 0.103 m5d 0.113 m5n 0.119 m5dn 0.136
+    m6gd 0.0904 m6id 0.11865 m6in 0.13923 m7gd 0.1068 m7i-flex 0.09576
     m6a 0.0864 m6g 0.077 m6i 0.096 m7a 0.11592 m7g 0.0816 m7i 0.1008 m8g 0.08976
-    c3 0.105 c4 0.10 c5 0.085 c5a 0.077 c5d 0.096 c5n 0.108
+    c3 0.105 c4 0.10 c5 0.085 c5a 0.077 c5ad 0.086 c5d 0.096 c5n 0.108
+    c6gd 0.0768 c6gn 0.0864 c6id 0.1008 c6in 0.1134 c7gd 0.0907 c7i-flex 0.08479
     c6a 0.0765 c6g 0.068 c6i 0.085 c7a 0.10264 c7g 0.0725 c7i 0.08925 c8g 0.07976
-    r3 0.166 r4 0.133 r5 0.126 r5a 0.113 r5d 0.144 r5n 0.149
+    r3 0.166 r4 0.133 r5 0.126 r5a 0.113 r5ad 0.131 r5b 0.149 r5d 0.144 r5n 0.149 r5dn 0.167
+    r6gd 0.1152 r6id 0.1512 r6in 0.17433 r7gd 0.1361
     r6a 0.1134 r6g 0.1008 r6i 0.126 r7a 0.15215 r7g 0.1071 r7i 0.1323 r8g 0.11782
     i3 0.156 i3en 0.226 i4i 0.172
     """
@@ -37,6 +40,14 @@ _EC2_ODD = _table(
     m3.medium 0.067 c1.medium 0.13 c1.xlarge 0.52
     c4.xlarge 0.199 c4.2xlarge 0.398 c4.4xlarge 0.796 c4.8xlarge 1.591
     r3.xlarge 0.333 r3.2xlarge 0.665 r3.4xlarge 1.33 r3.8xlarge 2.66
+    g4dn.xlarge 0.526 g4dn.2xlarge 0.752 g4dn.4xlarge 1.204 g4dn.8xlarge 2.176
+    g4dn.12xlarge 3.912 g4dn.16xlarge 4.352
+    g5.xlarge 1.006 g5.2xlarge 1.212 g5.4xlarge 1.624 g5.8xlarge 2.448 g5.12xlarge 5.672
+    g5.16xlarge 4.096 g5.24xlarge 8.144 g5.48xlarge 16.288
+    g6.xlarge 0.8048 g6.2xlarge 0.9776 g6.4xlarge 1.3232 g6.8xlarge 2.0144 g6.12xlarge 4.6016
+    g6.16xlarge 3.3968 g6.24xlarge 6.6752 g6.48xlarge 13.3504
+    p3.2xlarge 3.06 p3.8xlarge 12.24 p3.16xlarge 24.48
+    x1.16xlarge 6.669 x1.32xlarge 13.338
     i2.xlarge 0.853 i2.2xlarge 1.705 i2.4xlarge 3.41 i2.8xlarge 6.82
     d2.xlarge 0.69 d2.2xlarge 1.38 d2.4xlarge 2.76 d2.8xlarge 5.52 g2.2xlarge 0.65 g2.8xlarge 2.60
     """

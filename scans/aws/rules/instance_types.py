@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 TYPES_AS_OF = "2026-11"
 
@@ -57,6 +58,8 @@ _GRAVITON = ("medium", "large", "xlarge", "2xlarge", "4xlarge", "8xlarge", "12xl
 _BURSTABLE = ("nano", "micro", "small", "medium", "large", "xlarge", "2xlarge")
 _UP_TO_8 = ("large", "xlarge", "2xlarge", "4xlarge", "8xlarge")
 _UP_TO_16 = (*_UP_TO_8, "16xlarge")
+_FLEX = ("large", "xlarge", "2xlarge", "4xlarge", "8xlarge", "12xlarge", "16xlarge")
+_M_AND_R = (("m", 4), ("r", 8))
 
 
 def _modern(letter: str, gib: float) -> Iterator[Family]:
@@ -64,14 +67,33 @@ def _modern(letter: str, gib: float) -> Iterator[Family]:
     fifth = _C5 if letter == "c" else _UP_TO_24
     yield Family(f"{letter}5", gib, fifth, graviton=f"{letter}6g")
     yield Family(f"{letter}5d", gib, fifth, has_instance_store=True, graviton=f"{letter}6g")
-    yield Family(f"{letter}5a", gib, _UP_TO_24, graviton=f"{letter}6g")
+    yield _of_amd(f"{letter}5a", gib, graviton=f"{letter}6g")
+    yield _of_amd(f"{letter}5ad", gib, has_instance_store=True, graviton=f"{letter}6g")
     yield Family(f"{letter}6i", gib, _UP_TO_32, graviton=f"{letter}7g")
     yield Family(f"{letter}6a", gib, (*_UP_TO_32, "48xlarge"), graviton=f"{letter}7g")
     yield Family(f"{letter}7i", gib, _UP_TO_48, graviton=f"{letter}7g")
     yield Family(f"{letter}7a", gib, ("medium", *_UP_TO_32, "48xlarge"), graviton=f"{letter}8g")
-    yield Family(f"{letter}6g", gib, _GRAVITON, arch="arm64")
-    yield Family(f"{letter}7g", gib, _GRAVITON, arch="arm64")
+    yield Family(f"{letter}6id", gib, _UP_TO_32, has_instance_store=True)
+    yield _networked(f"{letter}6in", gib, _UP_TO_32, network_gbps_per_vcpu=1.5)
+    for arm in (f"{letter}6g", f"{letter}7g"):
+        yield Family(arm, gib, _GRAVITON, arch="arm64")
+        yield Family(f"{arm}d", gib, _GRAVITON, arch="arm64", has_instance_store=True)
     yield Family(f"{letter}8g", gib, (*_GRAVITON, "24xlarge", "48xlarge"), arch="arm64")
+
+
+def _of_amd(name: str, gib: float, **more: Any) -> Family:
+    """The fifth generation of AMD has less of network and storage."""
+    iops = 400 if name[0] == "c" else 600
+    return Family(
+        name, gib, _UP_TO_24, network_gbps_per_vcpu=0.18, storage_iops_per_vcpu=iops, **more
+    )
+
+
+def _networked(
+    name: str, gib: float, sizes: tuple[str, ...], *, network_gbps_per_vcpu: float, **more: Any
+) -> Family:
+    """What somebody pays for is its network, so that a smaller size must do by that."""
+    return Family(name, gib, sizes, network_gbps_per_vcpu=network_gbps_per_vcpu, **more)
 
 
 def _old(name: str, gib: float, sizes: tuple[str, ...], successor: str, **more: object) -> Family:
@@ -90,6 +112,21 @@ _FAMILIES = {
         *_modern("m", 4),
         *_modern("c", 2),
         *_modern("r", 8),
+        *(_networked(f"{n}5n", g, _UP_TO_24, network_gbps_per_vcpu=0.78) for n, g in _M_AND_R),
+        *(
+            _networked(f"{n}5dn", g, _UP_TO_24, network_gbps_per_vcpu=0.78, has_instance_store=True)
+            for n, g in _M_AND_R
+        ),
+        _networked(
+            "c5n",
+            2.625,
+            ("large", "xlarge", "2xlarge", "4xlarge", "9xlarge", "18xlarge"),
+            network_gbps_per_vcpu=0.9,
+        ),
+        _networked("c6gn", 2, _GRAVITON, network_gbps_per_vcpu=1.5, arch="arm64"),
+        Family("r5b", 8, _UP_TO_24, storage_iops_per_vcpu=2700),
+        Family("m7i-flex", 4, _FLEX, network_gbps_per_vcpu=0.19, storage_iops_per_vcpu=625),
+        Family("c7i-flex", 2, _FLEX, network_gbps_per_vcpu=0.19, storage_iops_per_vcpu=625),
         Family("t2", 4, _BURSTABLE, is_burstable=True, successor="t3", graviton="t4g"),
         Family("t3", 4, _BURSTABLE, is_burstable=True, graviton="t4g"),
         Family("t3a", 4, _BURSTABLE, is_burstable=True, graviton="t4g"),
@@ -104,6 +141,7 @@ _FAMILIES = {
         _old("r4", 7.625, _UP_TO_16, "r6i"),
     )
 }
+ALL_FAMILIES = tuple(_FAMILIES.values())
 
 # GiB, CPU percent for ever, Gbit/s and IOPS for ever: of all burstable families alike.
 _BURSTABLE_SIZES = {
@@ -115,6 +153,7 @@ _BURSTABLE_SIZES = {
     "xlarge": (16.0, 40.0, 1.024, 4000),
     "2xlarge": (32.0, 40.0, 2.048, 4000),
 }
+_T2_GBPS = {"xlarge": 0.75, "2xlarge": 1.0}
 _T2_BASELINE = {"small": 20.0, "large": 30.0, "xlarge": 22.5, "2xlarge": 17.0}
 
 
@@ -172,6 +211,7 @@ def _burstable(family: Family, size: str) -> InstanceType:
         vcpus = 1
     if family.name == "t2":
         baseline = _T2_BASELINE.get(size, baseline)
+        network_gbps = _T2_GBPS.get(size, network_gbps)
     return InstanceType(
         f"{family.name}.{size}", family, size, vcpus, memory_gib, network_gbps, iops, baseline
     )

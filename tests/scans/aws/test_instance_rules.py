@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from datetime import datetime
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scans.aws.collectors.rows import INSTANCE
+from scans.aws.prices import BUILT_IN_BOOK
 from scans.aws.rules.finding import Figures
-from scans.aws.rules.instance_types import TypeUnknownError, smaller_than, type_of
+from scans.aws.rules.instance_types import (
+    ALL_FAMILIES,
+    Family,
+    TypeUnknownError,
+    smaller_than,
+    type_of,
+)
 from scans.aws.rules.schedulable_instance import runs_of
 from scans.models import Confidence, Effort
 from tests.scans.aws.rule_items import (
@@ -468,3 +479,30 @@ def test_the_launch_says_nothing_against_datapoints(launched_at: datetime | None
 def test_a_summary_without_days_counts_for_its_window() -> None:
     figures = make_figures("cpu_percent", p95=1.0, daily=None)
     assert found(judge("ec2.idle", FakeInstance(), figures, *idle_figures()[1:]))
+
+
+@pytest.mark.parametrize("family", ALL_FAMILIES, ids=lambda family: str(family.name))
+def test_no_type_offers_less_than_the_table_says(family: Family, aws_types: dict[str, Any]) -> None:
+    """By AWS's own DescribeInstanceTypes, a copy of which comes with the simulator."""
+    for size in family.sizes:
+        ours = type_of(f"{family.name}.{size}")
+        theirs = aws_types[ours.name]
+        assert ours.vcpus == theirs["VCpuInfo"]["DefaultVCpus"], ours.name
+        memory_gib = theirs["MemoryInfo"]["SizeInMiB"] / 1024
+        assert ours.memory_gib == pytest.approx(memory_gib, rel=0.03) or size == "micro", ours.name
+        baseline = theirs["EbsInfo"].get("EbsOptimizedInfo", {}).get("BaselineIops")
+        assert baseline is None or ours.storage_iops <= baseline, ours.name
+        card = theirs["NetworkInfo"]["NetworkCards"][0]
+        if gbps := card.get("BaselineBandwidthInGbps"):
+            assert ours.network_gbps <= 1.01 * gbps, ours.name
+        assert BUILT_IN_BOOK.instance_hourly(ours.name, "us-east-1").usd > 0
+
+
+@pytest.fixture(scope="module")
+def aws_types() -> dict[str, Any]:
+    moto = find_spec("moto")
+    assert moto is not None
+    assert moto.origin is not None
+    path = Path(moto.origin).parent / "ec2" / "resources" / "instance_types.json.gz"
+    types: dict[str, Any] = json.loads(gzip.decompress(path.read_bytes()))
+    return types
