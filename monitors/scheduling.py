@@ -18,23 +18,29 @@ BATCH = 500
 PAUSED_REASON = "Paused."
 NEW_REASON = "Not checked yet."
 
+_MOVED = (
+    *("next_check_at", "phase_ms", "state", "state_since", "pending_since", "unseen_since"),
+    *("failures", "successes"),
+)
 _TOO_FAR = """
 UPDATE monitor_runs SET next_check_at = {now} WHERE lease_by = '' AND next_check_at > {latest}
 """
 
 
-def follow_enabled(keys: Collection[UUID] | None = None) -> int:
+def follow_enabled(keys: Collection[UUID] | None = None, *, batches: int | None = None) -> int:
     """Make the runs of monitors that have none; pause and resume those whose `enabled` changed.
 
-    It finds rows whoever wrote them: services, plain ORM, plain SQL. Answers how many it changed.
+    It finds rows whoever wrote them: services, plain ORM, plain SQL. `batches`: leave the rest for
+    the next call. Answers how many it changed.
     """
     changed = 0
-    while batch := _unscheduled(keys):
+    while (batches is None or batches > 0) and (batch := _unscheduled(keys)):
         with transaction.atomic():
             followed = _follow([monitor.pk for monitor in batch], batch)
         if not followed:
             break  # another worker was first
         changed += followed
+        batches = None if batches is None else batches - 1
     return changed
 
 
@@ -82,25 +88,19 @@ def _unscheduled(keys: Collection[UUID] | None) -> list[Monitor]:
 
 def _follow(keys: list[UUID], seen: list[Monitor]) -> int:
     """Runs first, then monitors: the order in which everybody locks them."""
-    MonitorRun.objects.bulk_create([_new_run(monitor) for monitor in seen], ignore_conflicts=True)
-    runs = {run.pk: run for run in MonitorRun.objects.select_for_update().filter(pk__in=keys)}
     now = database_now()
+    new = {monitor.pk: _new_run(monitor, now) for monitor in seen}
+    old = set(MonitorRun.objects.filter(pk__in=keys).values_list("pk", flat=True))
+    MonitorRun.objects.bulk_create(
+        [run for key, run in new.items() if key not in old], ignore_conflicts=True
+    )
+    runs = {run.pk: run for run in MonitorRun.objects.select_for_update().filter(pk__in=keys)}
     # Read again, now that whoever was at it has committed.
     monitors = [m for m in _unscheduled(keys) if m.pk in runs]
-    for monitor in monitors:
+    switched = [monitor for monitor in monitors if monitor.pk in old]
+    for monitor in switched:
         _move(monitor, runs[monitor.pk], now)
-    MonitorRun.objects.bulk_update(
-        [runs[monitor.pk] for monitor in monitors],
-        [
-            "next_check_at",
-            "phase_ms",
-            "state",
-            "state_since",
-            "pending_since",
-            "failures",
-            "successes",
-        ],
-    )
+    MonitorRun.objects.bulk_update([runs[monitor.pk] for monitor in switched], _MOVED)
     reasons = {True: NEW_REASON, False: PAUSED_REASON}
     intervals.record([intervals.Change(m.pk, _state(m), now, reasons[m.enabled]) for m in monitors])
     for enabled, reason in reasons.items():
@@ -118,14 +118,16 @@ def _state(monitor: Monitor) -> MonitorStatus:
     return MonitorStatus.UNKNOWN if monitor.enabled else MonitorStatus.PAUSED
 
 
-def _new_run(monitor: Monitor) -> MonitorRun:
-    return MonitorRun(monitor_id=monitor.pk, tenant_id=monitor.tenant_id)
+def _new_run(monitor: Monitor, now: datetime) -> MonitorRun:
+    run = MonitorRun(monitor_id=monitor.pk, tenant_id=monitor.tenant_id)
+    _move(monitor, run, now)
+    return run
 
 
 def _move(monitor: Monitor, run: MonitorRun, now: datetime) -> None:
     run.phase_ms = grid.phase_ms(monitor.pk, monitor.interval_seconds)
     run.state, run.state_since, run.pending_since = _state(monitor), now, None
-    run.failures = run.successes = 0
+    run.failures, run.successes, run.unseen_since = 0, 0, None
     if not monitor.enabled:
         run.next_check_at = None
         return

@@ -16,7 +16,7 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from hostmaster.core.jobs import doorbells
-from hostmaster.core.live.services import publish
+from hostmaster.core.live.services import publish_many
 from hostmaster.core.metrics import services as metrics
 from monitors import grid, intervals, writing
 from monitors.claims import Claim, hand_back
@@ -24,7 +24,7 @@ from monitors.models import Monitor, MonitorKind, MonitorStatus
 from monitors.outage import MESSAGE, OWN_OUTAGE
 from monitors.probes.types import Observation
 from monitors.states import Outcome, Standing, Verdict, judge
-from monitors.storage import put_key, read_key
+from monitors.storage import put_instant, put_key, read_key
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +37,8 @@ SELECT r.monitor_id, r.seq, m.version, m.enabled
 FROM monitor_runs r JOIN monitors m ON m.id = r.monitor_id
 WHERE r.monitor_id IN ({marks}) ORDER BY r.monitor_id {lock}
 """
+
+_STATUS = "UPDATE monitors SET status = %s, status_since = %s, status_reason = %s WHERE id = %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +171,7 @@ def _tell(judged: Sequence[Judged]) -> None:
     moved = [one for one in judged if one.verdict.changed_at or one.unseen_from]
     if moved:
         intervals.record([_change(one) for one in moved])
-    for one in judged:
-        if one.verdict.changed_at:
-            _show(one)
+    _show([one for one in moved if one.verdict.changed_at])
     ringing = [str(one.claim.key) for one in judged if _is_worth_a_bell(one)]
     if ringing:
         doorbells.ring(doorbells.ALERTS_EVALUATE, Monitor._meta.label, ",".join(ringing))
@@ -185,23 +185,33 @@ def _change(one: Judged) -> intervals.Change:
     return intervals.Change(one.claim.key, one.verdict.state, since, reason, one.unseen_from)
 
 
-def _show(one: Judged) -> None:
-    claim, verdict = one.claim, one.verdict
-    reason = one.result.error_message
-    Monitor.objects.filter(pk=claim.key).update(
-        status=verdict.state, status_since=verdict.changed_at, status_reason=reason
-    )
-    publish(
-        claim.tenant_id,
-        "monitor",
-        {
-            "id": str(claim.key),
-            "name": claim.name,
-            "status": verdict.state,
-            "was": claim.state,
-            "reason": reason,
-        },
-    )
+def _show(moved: Sequence[Judged]) -> None:
+    if not moved:
+        return
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            _STATUS,
+            [
+                (
+                    one.verdict.state,
+                    put_instant(one.verdict.changed_at),
+                    one.result.error_message,
+                    put_key(one.claim.key),
+                )
+                for one in moved
+            ],
+        )
+    publish_many((one.claim.tenant_id, "monitor", _live(one)) for one in moved)
+
+
+def _live(one: Judged) -> dict[str, str]:
+    return {
+        "id": str(one.claim.key),
+        "name": one.claim.name,
+        "status": one.verdict.state,
+        "was": one.claim.state,
+        "reason": one.result.error_message,
+    }
 
 
 def _is_worth_a_bell(one: Judged) -> bool:

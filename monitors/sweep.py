@@ -34,6 +34,7 @@ CLAIM_EVERY_SECONDS = 0.25
 FOLLOW_EVERY_SECONDS = 1.0
 SETTLE_EVERY_SECONDS = 0.25
 HELD_BACK_SECONDS = 1.0
+ALONE_SECONDS = 60.0
 OVERDUE = "overdue"
 
 
@@ -66,6 +67,7 @@ class Sweep:
         )
         self._held: dict[Hashable, Held] = {}
         self._of_tenant: Counter[UUID] = Counter()
+        self._tenants_seen: dict[UUID, float] = {}
         self._results: list[Result] = []
         self._watch = OutageWatch()
         self.tally: Counter[str] = Counter()  # outcomes of what was settled, since the start
@@ -173,7 +175,7 @@ class Sweep:
         now = time.monotonic()
         if now - self._followed_at >= FOLLOW_EVERY_SECONDS:
             self._followed_at = now
-            scheduling.follow_enabled()
+            scheduling.follow_enabled(batches=1)
         free = self.concurrency - len(self._held)
         if free <= 0 or (not self._last_was_full and now - self._claimed_at < CLAIM_EVERY_SECONDS):
             return 0
@@ -188,7 +190,7 @@ class Sweep:
         for claim in claimed:
             if not claim.enabled:
                 switched_off.append(claim)
-            elif self._of_tenant[claim.tenant_id] >= self._tenant_limit:
+            elif self._has_its_share(claim.tenant_id):
                 too_many.append(claim)
             else:
                 self._begin(claim)
@@ -196,6 +198,18 @@ class Sweep:
         if switched_off:
             claims.hand_back(switched_off)
             scheduling.follow_enabled([claim.key for claim in switched_off])
+
+    def _has_its_share(self, tenant_id: UUID) -> bool:
+        """The limit is there for the others: who has been alone for a while may use all slots."""
+        now = time.monotonic()
+        self._tenants_seen[tenant_id] = now
+        if self._of_tenant[tenant_id] < self._tenant_limit:
+            return False
+        return any(
+            now - seen < ALONE_SECONDS
+            for other, seen in self._tenants_seen.items()
+            if other != tenant_id
+        )
 
     def _begin(self, claim: Claim) -> None:
         held = Held(claim, host_of(claim.url), self._claimed_at)

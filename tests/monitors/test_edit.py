@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection
@@ -129,11 +131,10 @@ def test_headers_are_sealed_and_open_again(tenant: Tenant) -> None:
         ("status", "up"),
     ],
 )
-def test_wrong_configuration_is_refused(tenant: Tenant, field: str, value: object) -> None:
+def test_wrong_configuration_is_refused(tenant: Tenant, field: str, value: Any) -> None:
+    fields: dict[str, Any] = {"name": "Shop", "url": "https://example.com/", field: value}
     with pytest.raises(ValidationError):
-        services.add_monitor(
-            tenant, **{"name": "Shop", "url": "https://example.com/", field: value}
-        )
+        services.add_monitor(tenant, **fields)
 
     assert not Monitor.objects.exists()
 

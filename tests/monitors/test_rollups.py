@@ -30,7 +30,7 @@ def test_joined_histograms_are_the_histogram_of_all(first: list[int], second: li
 
 
 @given(st.lists(st.integers(1, 600_000), min_size=1, max_size=200), st.sampled_from([50, 95, 99]))
-def test_percentiles_are_off_by_at_most_four_percent(values: list[int], percent: float) -> None:
+def test_percentiles_are_off_by_at_most_four_percent(values: list[int], percent: int) -> None:
     counts = histograms.parse(" ".join(map(histograms.text_of, values)))
     exact = sorted(values)[max(-(-len(values) * percent // 100), 1) - 1]
     assert histograms.percentile(counts, percent) == pytest.approx(exact, rel=0.0401)

@@ -48,7 +48,7 @@ def test_the_smallest_monitor_has_the_documented_defaults(tenant: Tenant) -> Non
     "fields",
     [
         {"url": ""},
-        {"kind": "carrier pigeon"},
+        {"kind": "pigeon"},
         {"status": "sideways"},
         {"interval_seconds": 0},
         {"interval_seconds": 86_401},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db.models import F
@@ -15,6 +16,7 @@ from hostmaster.core.tenants.models import Tenant
 from monitors import claims, services
 from monitors.models import Monitor, MonitorCheck, MonitorRollup, MonitorRun, MonitorStateInterval
 from monitors.sweep import Sweep
+from tests.factories import make_tenant
 from tests.monitors.servers import Site
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -34,7 +36,7 @@ def make_due(monitor: Monitor) -> None:
     MonitorRun.objects.filter(pk=monitor.pk).update(next_check_at=timezone.now())
 
 
-def add(tenant: Tenant, site: Site, **more: object) -> Monitor:
+def add(tenant: Tenant, site: Site, **more: Any) -> Monitor:
     return services.add_monitor(tenant, **{"name": "Site", "url": site.url, **more})
 
 
@@ -192,8 +194,8 @@ def test_stopping_hands_back_what_is_under_way(tenant: Tenant, site: Site, sweep
     assert claim.due_at == due_at  # lateness is told in full
 
 
-def test_a_host_is_probed_by_so_many_at_once(tenant: Tenant, site: Site, settings: object) -> None:
-    settings.MONITOR_HOST_CONCURRENCY = 2  # type: ignore[attr-defined]
+def test_a_host_is_probed_by_so_many_at_once(tenant: Tenant, site: Site, settings: Any) -> None:
+    settings.MONITOR_HOST_CONCURRENCY = 2
     sweep = Sweep()
     for _ in range(5):
         add(tenant, site)
@@ -211,8 +213,25 @@ def test_a_host_is_probed_by_so_many_at_once(tenant: Tenant, site: Site, setting
     sweep.close()
 
 
-def test_a_busy_tenant_leaves_slots_to_others(tenant: Tenant, site: Site, settings: object) -> None:
-    settings.MONITOR_TENANT_CONCURRENCY = 1  # type: ignore[attr-defined]
+def test_a_busy_tenant_leaves_slots_to_others(tenant: Tenant, site: Site, settings: Any) -> None:
+    settings.MONITOR_TENANT_CONCURRENCY = 1
+    sweep = Sweep()
+    add(make_tenant(), site)
+    for _ in range(3):
+        add(tenant, site)
+    site.release.clear()
+    sweep.step()
+    site.release.set()
+
+    assert sweep.under_way == 2
+    waiting = MonitorRun.objects.filter(lease_by="", held_back_since__isnull=False)
+    assert set(waiting.values_list("tenant_id", flat=True)) == {tenant.pk}
+    assert waiting.count() == 2
+    sweep.close()
+
+
+def test_a_tenant_alone_may_use_all_slots(tenant: Tenant, site: Site, settings: Any) -> None:
+    settings.MONITOR_TENANT_CONCURRENCY = 1
     sweep = Sweep()
     for _ in range(3):
         add(tenant, site)
@@ -220,14 +239,12 @@ def test_a_busy_tenant_leaves_slots_to_others(tenant: Tenant, site: Site, settin
     sweep.step()
     site.release.set()
 
-    assert sweep.under_way == 1
-    waiting = MonitorRun.objects.filter(lease_by="", held_back_since__isnull=False)
-    assert waiting.count() == 2
+    assert sweep.under_way == 3
     sweep.close()
 
 
-def test_claims_never_exceed_the_free_slots(tenant: Tenant, site: Site, settings: object) -> None:
-    settings.MONITOR_CONCURRENCY = 2  # type: ignore[attr-defined]
+def test_claims_never_exceed_the_free_slots(tenant: Tenant, site: Site, settings: Any) -> None:
+    settings.MONITOR_CONCURRENCY = 2
     sweep = Sweep()
     for _ in range(5):
         add(tenant, site)

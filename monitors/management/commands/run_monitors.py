@@ -28,10 +28,14 @@ class Command(BaseCommand):
         "process of its own. Start as many as you like. Example: manage.py run_monitors"
     )
 
+    # Checks of pages import every page; ours are run where a person sees them.
+    requires_system_checks: list[str] = []
+
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--once", action="store_true", help="check what is due now, then leave")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        self.check(tags=["hostmaster"])
         resident = Resident(Sweep(), StopFlag(settings.SHUTDOWN_GRACE_SECONDS))
         resident.run_once() if options["once"] else resident.run()
 
