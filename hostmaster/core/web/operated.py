@@ -68,6 +68,9 @@ class OperatedAdmin(ReadOnlyAdmin):
         # Asked past ReadOnlyAdmin, whose "no change" is about the form.
         return super(ReadOnlyAdmin, self).has_change_permission(request)
 
+    def may_press(self, request: HttpRequest, button: Button) -> bool:
+        return self.has_operate_permission(request)
+
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         may_view = super().has_view_permission(request, obj)
         return may_view or self.has_operate_permission(request)
@@ -82,7 +85,7 @@ class OperatedAdmin(ReadOnlyAdmin):
             "buttons": [
                 (button, self.address(button.name, row))
                 for button in self.buttons
-                if self.has_operate_permission(request) and self.is_offered(button, row)
+                if self.may_press(request, button) and self.is_offered(button, row)
             ],
             **self.page_context(request, row),
         }
@@ -106,7 +109,7 @@ class OperatedAdmin(ReadOnlyAdmin):
         return ours + super().get_urls()
 
     def _press_one(self, request: HttpRequest, object_id: str, *, button: Button) -> HttpResponse:
-        if not self.has_operate_permission(request):
+        if not self.may_press(request, button):
             raise PermissionDenied
         row = self.get_object(request, unquote(object_id))
         if row is None:
