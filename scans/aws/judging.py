@@ -137,7 +137,11 @@ class Judging:
         verdicts = self._verdicts(zip(page, contexts, strict=True), choices, known, claimed)
         self._store(page, verdicts.findings, known)
         standing = verdicts.standing()
-        over = [pk for pair, (pk, _) in known.items() if pair not in standing]
+        over = [
+            pk
+            for pair, (pk, status) in known.items()
+            if status != _RESOLVED and pair not in standing
+        ]
         self.resolved += _resolve(Recommendation.objects.filter(pk__in=over))
 
     def _verdicts(
