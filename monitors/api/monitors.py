@@ -87,7 +87,7 @@ def patch_monitor(request: TenantRequest, monitor_id: UUID, body: MonitorPatch) 
     ensure_version(monitor, body.version)
     given = body.model_dump(exclude_unset=True, exclude={"version"})
     try:
-        return edit_monitor(monitor, **_fields(request, body, given))
+        return edit_monitor(monitor, **_fields(request, body, given, of=monitor))
     except MonitorChangedError as error:
         raise ConflictError(str(error.message)) from error
 
@@ -153,14 +153,17 @@ def _switch(monitor: Monitor, *, is_on: bool) -> Monitor:
         raise ConflictError(str(error.message)) from error
 
 
-def _fields(request: TenantRequest, body: Settings, given: dict[str, Any]) -> dict[str, Any]:
+def _fields(
+    request: TenantRequest, body: Settings, given: dict[str, Any], of: Monitor | None = None
+) -> dict[str, Any]:
     """What the services take: headers revealed, parents as rows of the caller's own."""
     if "headers" in given:
         headers: dict[str, SecretStr] = body.headers
         given["headers"] = {name: value.get_secret_value() for name, value in headers.items()}
     if "depends_on" in given:
         given["depends_on"] = [own_or_404(request, Monitor, pk) for pk in body.depends_on]
-    external_id = given.get("external_id")
-    if external_id and own(request, Monitor).filter(external_id=external_id).exists():
-        raise ConflictError("Another monitor has this external_id.")
+    if external_id := given.get("external_id"):
+        same = own(request, Monitor).filter(external_id=external_id)
+        if same.exclude(pk=of.pk if of else None).exists():
+            raise ConflictError("Another monitor has this external_id.")
     return given
