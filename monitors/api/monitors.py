@@ -164,6 +164,6 @@ def _fields(
         given["depends_on"] = [own_or_404(request, Monitor, pk) for pk in body.depends_on]
     if external_id := given.get("external_id"):
         same = own(request, Monitor).filter(external_id=external_id)
-        if same.exclude(pk=of.pk if of else None).exists():
+        if (same.exclude(pk=of.pk) if of else same).exists():
             raise ConflictError("Another monitor has this external_id.")
     return given
