@@ -344,7 +344,7 @@ def expire_lease(job: DurableJob, **fields: Any) -> None:
         setattr(job, name, value)
 
 
-def wait_until(attempt: Callable[[], object], seconds: float = 5) -> None:
+def wait_until(attempt: Callable[[], object], seconds: float = 30) -> None:
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         attempt()

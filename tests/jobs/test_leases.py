@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-import time
 from datetime import timedelta
 
 import pytest
 from django.db import connection
 
 from hostmaster.core.jobs import leases
+from hostmaster.core.jobs.models import Lease
+from tests.concurrency.processes import wait_for
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
@@ -36,9 +37,10 @@ def test_a_lease_that_ran_out_is_free() -> None:
 
 
 def test_hold_renews_while_the_body_runs_and_releases_after() -> None:
-    with leases.hold("roof", timedelta(seconds=2)) as held:
+    with leases.hold("roof", timedelta(seconds=4)) as held:
         assert held
-        time.sleep(3)
+        first = Lease.objects.get(name="roof").until
+        wait_for(lambda: Lease.objects.get(name="roof").until > first, 30, "it is renewed")
         with leases.hold("roof") as second:
             assert not second
     with leases.hold("roof") as third:
@@ -73,4 +75,4 @@ def test_of_many_that_want_a_new_lease_one_gets_it() -> None:
 
 def test_a_renewal_that_fails_is_noticed() -> None:
     with leases.Renewal(lambda: False, every=timedelta(milliseconds=10)) as renewal:
-        assert renewal.lost.wait(5)
+        assert renewal.lost.wait(30)
