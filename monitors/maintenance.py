@@ -15,6 +15,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
+from django.db import transaction
 
 from hostmaster.core.tenants.models import Tenant
 from monitors.models import MaintenanceWindow, Monitor
@@ -26,6 +27,17 @@ LONGEST = timedelta(days=366)
 DAY = timedelta(days=1)
 
 Span = tuple[datetime, datetime]
+
+EDITABLE = frozenset(
+    {
+        *("name", "starts_at", "duration", "rrule", "timezone", "tags", "is_for_all"),
+        *("enabled", "external_id"),
+    }
+)
+
+
+class MaintenanceChangedError(ValidationError):
+    """Somebody else changed this window meanwhile: look at it again."""
 
 
 def add_maintenance(
@@ -39,6 +51,8 @@ def add_maintenance(
     monitors: Sequence[Monitor] = (),
     tags: Sequence[str] = (),
     is_for_all: bool = False,
+    enabled: bool = True,
+    external_id: str = "",
 ) -> MaintenanceWindow:
     """A new window for the monitors named, those with a tag, or all. Raises `ValidationError`."""
     window = MaintenanceWindow(
@@ -50,15 +64,32 @@ def add_maintenance(
         timezone=timezone,
         tags=list(tags),
         is_for_all=is_for_all,
+        enabled=enabled,
+        external_id=external_id,
     )
-    window.full_clean()
-    check_window(window)
-    if any(monitor.tenant_id != tenant.pk for monitor in monitors):
-        raise ValidationError({"monitors": "These are not all monitors of this tenant."})
-    if not (monitors or tags or is_for_all):
-        raise ValidationError("A window is for monitors, tags, or all.")
-    window.save(force_insert=True)
-    window.monitors.set(monitors)
+    _check_all(window, monitors)
+    with transaction.atomic():
+        window.save(force_insert=True)
+        window.monitors.set(monitors)
+    return window
+
+
+def edit_maintenance(
+    window: MaintenanceWindow, *, monitors: Sequence[Monitor] | None = None, **fields: Any
+) -> MaintenanceWindow:
+    """Change what is given. Raises `ValidationError`, and `MaintenanceChangedError`, which is one,
+    when somebody was first."""
+    if unknown := sorted(fields.keys() - EDITABLE):
+        raise ValidationError(f"A maintenance window has no {', '.join(unknown)}.")
+    for name, value in fields.items():
+        setattr(window, name, value.strip() if name in {"name", "rrule"} else value)
+    _check_all(window, list(window.monitors.all()) if monitors is None else monitors)
+    values = {name: getattr(window, name) for name in fields}
+    with transaction.atomic():
+        if not window.update_guarded(**values):
+            raise MaintenanceChangedError(str(MaintenanceChangedError.__doc__))
+        if monitors is not None:
+            window.monitors.set(monitors)
     return window
 
 
@@ -124,6 +155,15 @@ def spans(window: MaintenanceWindow, since: datetime, until: datetime) -> Iterat
     for start in starts:
         if start <= until and start + window.duration > since:
             yield start, start + window.duration
+
+
+def _check_all(window: MaintenanceWindow, monitors: Sequence[Monitor]) -> None:
+    window.full_clean()
+    check_window(window)
+    if any(monitor.tenant_id != window.tenant_id for monitor in monitors):
+        raise ValidationError({"monitors": "These are not all monitors of this tenant."})
+    if not (monitors or window.tags or window.is_for_all):
+        raise ValidationError("A window is for monitors, tags, or all.")
 
 
 def check_window(window: MaintenanceWindow) -> None:

@@ -15,8 +15,10 @@ from monitors.editing import (
 )
 from monitors.latency import Percentiles, latency_percentiles
 from monitors.maintenance import (
+    MaintenanceChangedError,
     add_maintenance,
     check_window,
+    edit_maintenance,
     is_in_maintenance,
     maintenance_of,
 )
@@ -25,6 +27,7 @@ from monitors.tokens import renew_push_token
 from monitors.uptime import Uptime, uptime
 
 __all__ = [
+    "MaintenanceChangedError",
     "MonitorChangedError",
     "Percentiles",
     "UnknownPushTokenError",
@@ -33,6 +36,7 @@ __all__ = [
     "add_monitor",
     "check_now",
     "check_window",
+    "edit_maintenance",
     "edit_monitor",
     "headers_of",
     "is_in_maintenance",

@@ -77,6 +77,7 @@ class Migration(migrations.Migration):
                 ('rrule', models.CharField(blank=True, default='', help_text='Such as “FREQ=WEEKLY;BYDAY=SU”; empty: once.', max_length=500, verbose_name='RRULE')),
                 ('timezone', models.CharField(default='UTC', max_length=64, verbose_name='time zone')),
                 ('enabled', models.BooleanField(default=True)),
+                ('external_id', models.CharField(blank=True, default='', help_text='Its name in configuration as code.', max_length=200)),
                 ('tenant', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='maintenance_windows', to='tenants.tenant')),
                 ('monitors', models.ManyToManyField(blank=True, related_name='maintenance_windows', to='monitors.monitor')),
             ],
@@ -243,6 +244,10 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='monitor',
             constraint=models.CheckConstraint(condition=models.Q(('min_tls_version__in', ['1.0', '1.1', '1.2', '1.3'])), name='monitors_tls_version'),
+        ),
+        migrations.AddConstraint(
+            model_name='maintenancewindow',
+            constraint=models.UniqueConstraint(condition=models.Q(('external_id', ''), _negated=True), fields=('tenant', 'external_id'), name='maintenance_windows_external_id'),
         ),
         migrations.AddConstraint(
             model_name='maintenancewindow',

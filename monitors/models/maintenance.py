@@ -38,11 +38,22 @@ class MaintenanceWindow(VersionedModel):
     )
     timezone = models.CharField("time zone", max_length=64, default="UTC")
     enabled = models.BooleanField(default=True)
+    external_id = models.CharField(
+        max_length=200,
+        blank=True,
+        default="",
+        help_text="Its name in configuration as code.",
+    )
 
     class Meta:
         db_table = "maintenance_windows"
         ordering = ["name", "pk"]
         constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "external_id"],
+                condition=~Q(external_id=""),
+                name="maintenance_windows_external_id",
+            ),
             models.CheckConstraint(
                 condition=Q(duration__gt=timedelta()), name="maintenance_windows_duration"
             ),
