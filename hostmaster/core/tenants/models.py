@@ -17,7 +17,7 @@ class Role(models.TextChoices):
 
     VIEWER = "viewer"  # reads
     OPERATOR = "operator"  # reads and writes
-    ADMIN = "admin"  # also sets credentials that are kept, and forgets accounts
+    ADMIN = "admin"  # also what cannot be undone, such as forgetting an account
 
     def allows(self, needed: Role) -> bool:
         order = list(Role)

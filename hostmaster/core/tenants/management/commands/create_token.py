@@ -41,8 +41,8 @@ class Command(BaseCommand):
             "--role",
             choices=Role.values,
             default=Role.VIEWER.value,
-            help="viewer reads, operator also writes, admin also sets accounts' credentials "
-            "and forgets accounts (default: viewer).",
+            help="viewer reads, operator also writes, admin also forgets accounts "
+            "(default: viewer).",
         )
         parser.add_argument("--expires-days", type=int, metavar="N", help="Default: never.")
         parser.add_argument("--json", action="store_true", help="One JSON object on stdout.")
