@@ -25,9 +25,9 @@ SPARE = 2  # rows beside those needed: some may be our own outages
 def judge(failures: int, checks: Sequence[Check], *, successes_before_up: int = 1) -> Outcome:
     """By checks, the newest first. Our own outages count for neither side."""
     seen = [check for check in checks if check.error_code != OWN_OUTAGE]
-    if len(failed_in_row(seen)) >= failures:
+    if seen and not seen[0].success and len(failed_in_row(seen)) >= failures:
         return Outcome.FIRING
-    succeeded = len(list(takewhile(lambda check: check.success, seen)))
+    succeeded = sum(1 for _ in takewhile(lambda check: check.success, seen))
     if succeeded >= successes_before_up or (not succeeded and any(c.success for c in seen)):
         return Outcome.CLEAR
     return Outcome.HELD
@@ -44,9 +44,10 @@ def evaluate(rules: Sequence[AlertRule], scope: Scope, at: datetime) -> Judgemen
     judgement = Judgement(absent=Resolution.RULE_CHANGED)
     monitors = watched_monitors(RuleKind.DOWN, scope)
     checks = last_checks(RuleKind.DOWN, scope, _rows_needed(rules, monitors))
+    failures = {rule.pk: int(rule.settings.threshold) for rule in rules}
     for rule, monitor in pairs(rules, monitors):
-        failures, seen = int(rule.settings.threshold), checks.get(monitor.pk, [])
-        outcome = judge(failures, seen, successes_before_up=monitor.successes_before_up)
+        seen = checks.get(monitor.pk, [])
+        outcome = judge(failures[rule.pk], seen, successes_before_up=monitor.successes_before_up)
         finding = _finding(rule, monitor, seen) if outcome is Outcome.FIRING else None
         note(judgement, rule, monitor, outcome, finding)
     return judgement

@@ -45,8 +45,9 @@ def evaluate(rules: Sequence[AlertRule], scope: Scope, at: datetime) -> Judgemen
     needed = max((rule.settings.count("checks") for rule in rules), default=1)
     # Twice as many, for some of them failed.
     checks = last_checks(RuleKind.SLOW_RESPONSE, scope, 2 * needed)
+    settings_by_rule = {rule.pk: rule.settings for rule in rules}
     for rule, monitor in pairs(rules, monitors):
-        settings = rule.settings
+        settings = settings_by_rule[rule.pk]
         count, ratio = settings.count("checks"), settings.number("clear_ratio")
         taken = measured(checks.get(monitor.pk, []))
         outcome = judge(settings.threshold, count, ratio, [took for took, _ in taken])

@@ -63,8 +63,9 @@ def evaluate(rules: Sequence[AlertRule], scope: Scope, at: datetime) -> Judgemen
     judgement = Judgement(absent=Resolution.RULE_CHANGED)
     monitors = watched_monitors(RuleKind.SSL_EXPIRY, scope)
     chains = _chains(scope)
+    settings_by_rule = {rule.pk: rule.settings for rule in rules}
     for rule, monitor in pairs(rules, monitors):
-        settings = rule.settings
+        settings = settings_by_rule[rule.pk]
         chain = chains.get(monitor.pk, Chain())
         # Who switched verification off has said that he does not mind.
         minds = bool(settings.params["invalid"]) and monitor.verify_tls
