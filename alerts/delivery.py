@@ -213,6 +213,9 @@ def prepared(found: list[Claim]) -> list[tuple[Claim, Envelope]]:
     told = {claim.leader.pk: [claim.leader] for claim in found}
     for row in Notification.objects.filter(digest__in=list(told)).waiting():
         told[row.digest_id].append(row)
+    for rows in told.values():
+        if len(rows) == 1:
+            rows[0].know_alone()
     reasons = _reasons([row for rows in told.values() for row in rows])
     ready = []
     for claim in found:
@@ -238,10 +241,11 @@ def _kept(claim: Claim, rows: list[Notification], reasons: dict[object, str]) ->
 
 def _reasons(rows: list[Notification]) -> dict[object, str]:
     """Why not to tell, by row: judged now, whatever held when it was written."""
+    about = Incident.objects.in_bulk(list({row.incident_id for row in rows}))
+    for row in rows:
+        if row.incident_id in about:
+            row.incident = about[row.incident_id]
     judged = [row for row in rows if not row.is_replay]
-    about = Incident.objects.select_related("alert_rule").in_bulk(
-        list({row.incident_id for row in judged})
-    )
     suppressions = Suppressions.load(about.values(), timezone.now())
     found: dict[object, str] = {}
     for row in judged:

@@ -137,26 +137,42 @@ def _succeed(claim: Claim, outcome: Outcome, started_at: datetime) -> bool:
     row, channel = claim.leader, claim.channel
     if not row.advance(NotificationState.SENT):
         return False
-    told = [row.incident_id, *row.folded.sent().values_list("incident_id", flat=True)]
-    for start in range(0, len(told), CHUNK):
-        chunk = told[start : start + CHUNK]
-        Incident.objects.filter(pk__in=chunk, notified_at=None).update(notified_at=timezone.now())
-    now = timezone.now()
-    stale = Q(last_success_at=None) | Q(last_success_at__lt=now - FRESH)
-    stale |= Q(failures_in_row__gt=0) | ~Q(last_error="")
-    fields: dict[str, Any] = {
-        "last_success_at": now,
-        "failures_in_row": 0,
-        "breaker_seconds": 0,
-        "failing_since": None,
-        "last_error": "",
-    }
-    AlertChannel.objects.filter(stale, pk=channel.pk).update(**fields)
+    _note_told(row)
+    _note_success(channel)
     if claim.is_probe:
         _reopen(channel)
     if outcome.wait:
         _hold(channel, outcome.wait)
     return True
+
+
+def _note_told(row: Notification) -> None:
+    """Its incident, and those of the rows it told besides, have been told of."""
+    if row.is_alone:
+        if row.incident.notified_at is None:
+            Incident.objects.filter(pk=row.incident_id, notified_at=None).update(
+                notified_at=timezone.now()
+            )
+        return
+    told = [row.incident_id, *row.folded.sent().values_list("incident_id", flat=True)]
+    for start in range(0, len(told), CHUNK):
+        chunk = told[start : start + CHUNK]
+        Incident.objects.filter(pk__in=chunk, notified_at=None).update(notified_at=timezone.now())
+
+
+def _note_success(channel: AlertChannel) -> None:
+    """It is well. Written when it was not, as far as its claim knew, or not for a minute."""
+    now = timezone.now()
+    was_well = not (channel.failures_in_row or channel.last_error or channel.is_breaker_open)
+    if was_well and channel.last_success_at and now - channel.last_success_at < FRESH:
+        return
+    AlertChannel.objects.filter(pk=channel.pk).update(
+        last_success_at=now,
+        failures_in_row=0,
+        breaker_seconds=0,
+        failing_since=None,
+        last_error="",
+    )
 
 
 def _reopen(channel: AlertChannel) -> None:
@@ -261,7 +277,9 @@ def _increments(claim: Claim, outcome: Outcome, started_at: datetime) -> list[me
         is_dead = row.current_state == NotificationState.FAILED
         result = "throttled" if outcome.is_throttled else "dead" if is_dead else "failed"
         return [_counted(channel, result)]
-    rows = [(row.created_at, row.is_replay), *row.folded.values_list("created_at", "is_replay")]
+    rows = [(row.created_at, row.is_replay)]
+    if not row.is_alone:
+        rows += row.folded.values_list("created_at", "is_replay")
     found = [_counted(channel, "sent", len(rows))]
     for created_at, is_replay in rows:
         if not is_replay:

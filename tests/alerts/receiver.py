@@ -79,6 +79,12 @@ class Receiver:
     def events(self) -> list[str]:
         return [received.event for received in self.received]
 
+    def count(self) -> int:
+        return len(self.received)
+
+    def ids(self) -> set[str]:
+        return {received.message_id for received in self.received}
+
     def doubles(self) -> int:
         """How often a message came that had come before."""
         counts = Counter(received.message_id for received in self.received)

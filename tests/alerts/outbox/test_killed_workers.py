@@ -1,0 +1,107 @@
+"""Real workers that are killed while they deliver: what the receiver got, counted by itself."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+
+import pytest
+
+from alerts.channels import add_channel
+from alerts.models import AlertChannel, Incident, Notification
+from alerts.outbox import enqueue, enqueue_all
+from tests.alerts.receiver import Receiver
+from tests.concurrency.processes import kill, stop, wait_for
+from tests.factories import make_rule, make_tenant
+from tests.projects import Project
+
+pytestmark = [pytest.mark.services, pytest.mark.serial, pytest.mark.timeout(400)]
+State = Notification.State
+LOOPBACK = {"HOSTMASTER_ALLOWED_NETWORKS": "127.0.0.1/32"}
+KILLS = 20
+
+
+@pytest.mark.parametrize("project_env", ["postgresql"], indirect=True)
+def test_5000_deliveries_survive_20_kills_of_the_worker_that_sends(
+    project_env: Project, loopback_allowed: None
+) -> None:
+    with Receiver() as receiver:
+        channels = make_channels(receiver, 5)
+        owe(channels, 1000)
+        cluster = project_env.start("qcluster", "--lane", "alerts", **LOOPBACK)
+        killed = 0
+        while killed < KILLS and receiver.count() < 4500:
+            reached = receiver.count() + 200
+            wait_for(lambda: receiver.count() >= reached, 60, "deliveries go on")  # noqa: B023
+            killed += kill_sender()
+        wait_for(lambda: not unfinished(), 240, "all delivered")
+        stop(cluster)
+    assert killed == KILLS
+    expected = {f"msg_{pk}" for pk in Notification.objects.values_list("pk", flat=True)}
+    assert receiver.ids() == expected
+    assert set(Notification.objects.values_list("state", flat=True)) == {State.SENT}
+    assert len(expected) == 5000
+    # A repeat is known by its id: the same body under another would have made a 5,001st.
+    assert receiver.doubles() <= KILLS / 2, receiver.doubles()
+
+
+def test_a_message_goes_out_as_soon_as_its_incident_is_stored(
+    project_env: Project, loopback_allowed: None
+) -> None:
+    with Receiver() as receiver:
+        (channel,) = make_channels(receiver, 1)
+        rule = make_rule(tenant=channel.tenant, channels=[channel])
+        cluster = project_env.start(
+            "qcluster", "--lane", "alerts", **LOOPBACK, TICK_SECONDS="1", LEASE_SECONDS="45"
+        )
+        enqueue(Incident.objects.create(alert_rule=rule, tenant=rule.tenant), "opened")
+        wait_for(lambda: receiver.count() == 1, 40, "the lane works")
+        waits = []
+        for number in range(2, 22):
+            incident = Incident.objects.create(alert_rule=rule, tenant=rule.tenant)
+            committed = time.time()
+            enqueue(incident, "opened")
+            wait_for(lambda: receiver.count() == number, 20, "delivered")  # noqa: B023
+            waits.append(receiver.received[-1].at - committed)
+            time.sleep(0.2)
+        stop(cluster)
+    assert sorted(waits)[18] <= 2.0, sorted(waits)
+
+
+def make_channels(receiver: Receiver, count: int) -> list[AlertChannel]:
+    tenant = make_tenant()
+    return [
+        add_channel(
+            tenant,
+            name=f"hook {number}",
+            type="webhook",
+            config={"url": receiver.url()},
+            is_grouped=False,
+        )
+        for number in range(count)
+    ]
+
+
+def owe(channels: list[AlertChannel], incidents: int) -> None:
+    rule = make_rule(tenant=channels[0].tenant, channels=channels)
+    rows = Incident.objects.bulk_create(
+        Incident(
+            alert_rule=rule, tenant=rule.tenant, subject=f"s{number}", title=f"s{number}: Down"
+        )
+        for number in range(incidents)
+    )
+    enqueue_all(rows, "opened")
+
+
+def kill_sender() -> int:
+    """The process that has messages on their way; 0 when there is none just now."""
+    owners = Notification.objects.filter(state=State.SENDING).values_list("lease_owner", flat=True)
+    pids = Counter(int(owner.split("/")[-2]) for owner in owners)
+    for pid in pids:
+        kill(pid)
+        return 1
+    return 0
+
+
+def unfinished() -> bool:
+    return Notification.objects.exclude(state=State.SENT).exists()
