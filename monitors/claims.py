@@ -36,7 +36,7 @@ UPDATE monitor_runs r
 SET due_at = COALESCE(r.held_back_since, r.next_check_at), held_back_since = NULL,
     next_check_at = {lease}, lease_until = {lease}, lease_by = %s, seq = r.seq + 1
 FROM (
-    SELECT monitor_id FROM monitor_runs WHERE next_check_at <= {now}
+    SELECT monitor_id FROM monitor_runs WHERE next_check_at <= {now}{bound}
     ORDER BY next_check_at LIMIT %s FOR UPDATE SKIP LOCKED
 ) due JOIN monitors m ON m.id = due.monitor_id
 WHERE r.monitor_id = due.monitor_id
@@ -49,11 +49,12 @@ UPDATE monitor_runs
 SET due_at = COALESCE(held_back_since, next_check_at), held_back_since = NULL,
     next_check_at = {lease}, lease_until = {lease}, lease_by = %s, seq = seq + 1
 WHERE monitor_id IN (
-    SELECT monitor_id FROM monitor_runs WHERE next_check_at <= {now}
+    SELECT monitor_id FROM monitor_runs WHERE next_check_at <= {now}{bound}
     ORDER BY next_check_at LIMIT %s
 )
 RETURNING {run}, {now}
 """
+_BOUND = " AND COALESCE(held_back_since, next_check_at) <= %s"
 _CONFIG_SQLITE = "SELECT id, {config} FROM monitors WHERE id IN ({marks})"
 
 _HAND_BACK = """
@@ -115,11 +116,14 @@ class Claim(NamedTuple):
         return self.timeout_seconds + LEASE_SPARE_SECONDS
 
 
-def claim_due(limit: int, worker: str) -> list[Claim]:
-    """Take at most `limit` due monitors, the longest overdue first."""
+def claim_due(limit: int, worker: str, *, due_until: datetime | None = None) -> list[Claim]:
+    """Take at most `limit` due monitors, the longest overdue first; `due_until`: none that became
+    due after that instant."""
+    bound = "" if due_until is None else _BOUND
+    values = [worker, *([] if due_until is None else [storage.put_instant(due_until)]), limit]
     if connection.features.has_select_for_update_skip_locked:
-        return _claim_on_postgresql(limit, worker)
-    return _claim_on_sqlite(limit, worker)
+        return _claim_on_postgresql(bound, values)
+    return _claim_on_sqlite(bound, values)
 
 
 def hand_back(claims: Sequence[Claim], *, after_seconds: float = 0.0) -> None:
@@ -143,27 +147,29 @@ def claim_of(monitor: Monitor, run: MonitorRun, at: datetime) -> Claim:
     return Claim._make([*values, at, *config])._replace(due_at=at)
 
 
-def _claim_on_postgresql(limit: int, worker: str) -> list[Claim]:
+def _claim_on_postgresql(bound: str, values: list[Any]) -> list[Claim]:
     statement = _CLAIM_POSTGRESQL.format(
         lease=storage.later_sql(f"m.timeout_seconds + {LEASE_SPARE_SECONDS}"),
         now=storage.now_sql(),
+        bound=bound,
         run=", ".join(f"r.{name}" for name in _RUN_COLUMNS),
         config=", ".join(f"m.{name}" for name in _CONFIG_COLUMNS),
     )
     with connection.cursor() as cursor:
-        cursor.execute(statement, [worker, limit])
+        cursor.execute(statement, values)
         return [_claim(row) for row in cursor.fetchall()]
 
 
-def _claim_on_sqlite(limit: int, worker: str) -> list[Claim]:
+def _claim_on_sqlite(bound: str, values: list[Any]) -> list[Claim]:
     timeout = "(SELECT timeout_seconds FROM monitors m WHERE m.id = monitor_id)"
     statement = _CLAIM_SQLITE.format(
         lease=storage.later_sql(f"{timeout} + {LEASE_SPARE_SECONDS}"),
         now=storage.now_sql(),
+        bound=bound,
         run=", ".join(_RUN_COLUMNS),
     )
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(statement, [worker, limit])
+        cursor.execute(statement, values)
         runs = cursor.fetchall()
         configs = _configs(cursor, [run[0] for run in runs])
     return [_claim((*run, *configs[run[0]])) for run in runs]

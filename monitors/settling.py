@@ -10,9 +10,10 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection, transaction
 
 from hostmaster.core.jobs import doorbells
@@ -231,8 +232,8 @@ def certificate_changed(result: Result) -> bool:
         return True
     if report.days_left > EXPIRY_NEAR_DAYS or claim.next_certificate_at is None:
         return False
-    left = report.expires_at - claim.next_certificate_at
-    return left.days != report.days_left
+    last_look = claim.next_certificate_at - timedelta(seconds=settings.MONITOR_CERTIFICATE_SECONDS)
+    return (report.expires_at - last_look).days != report.days_left
 
 
 def _count(outcomes: Counter[str], judged: Sequence[Judged]) -> None:

@@ -59,6 +59,7 @@ class Sweep:
 
     def __init__(self, make_engine: Callable[[int], Engine] | None = None) -> None:
         self.worker = leases.new_owner()
+        self.due_until: datetime | None = None  # set: claims nothing that became due later
         self.concurrency = int(settings.MONITOR_CONCURRENCY)
         self._tenant_limit = int(settings.MONITOR_TENANT_CONCURRENCY)
         make = make_engine or _http_engine
@@ -180,7 +181,7 @@ class Sweep:
         if free <= 0 or (not self._last_was_full and now - self._claimed_at < CLAIM_EVERY_SECONDS):
             return 0
         self._claimed_at = time.monotonic()
-        claimed = claims.claim_due(free, self.worker)
+        claimed = claims.claim_due(free, self.worker, due_until=self.due_until)
         self._last_was_full = len(claimed) == free
         self._start(claimed)
         return len(claimed)

@@ -11,10 +11,13 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand
 from django.db import DatabaseError, connections
+from django.db.models.functions import Coalesce
 
 from hostmaster.core import logs
 from hostmaster.core.jobs.stop_flag import StopFlag
-from monitors import turns
+from monitors import scheduling, turns
+from monitors.models import MonitorRun
+from monitors.storage import database_now
 from monitors.sweep import Sweep
 
 logger = logging.getLogger(__name__)
@@ -59,11 +62,20 @@ class Resident:
         self._stop()
 
     def run_once(self) -> None:
+        """Each monitor that is due now, once; new ones too."""
+        scheduling.follow_enabled()
+        self.sweep.due_until = database_now()
         while not self.flag.wait(turns.ROUND_SECONDS):
             self.sweep.step()
-            if not self.sweep.under_way and not turns.is_something_due():
+            if not self.sweep.under_way and not self._is_one_left():
                 break
         self._stop()
+
+    def _is_one_left(self) -> bool:
+        """Held back by us, or not claimed yet by anybody."""
+        waiting = MonitorRun.objects.filter(next_check_at__isnull=False, lease_by="")
+        was_due = Coalesce("held_back_since", "next_check_at")
+        return waiting.annotate(was_due=was_due).filter(was_due__lte=self.sweep.due_until).exists()
 
     def _try_step(self) -> None:
         try:
