@@ -157,6 +157,7 @@ class AccountAdmin(OperatedAdmin):
                 (f"{totals.resources:,}", "other resources", _list_of(row, "resource", "gone=no")),
                 (usd(totals.monthly_usd), "a month at list price", ""),
                 *_spent(row),
+                (_percent(totals.cpu_percent), "CPU of its instances on average", ""),
                 (
                     f"{totals.findings:,}",
                     "open findings",
@@ -341,6 +342,10 @@ class AccountAdmin(OperatedAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any]
     ) -> HttpResponse | None:
         return self.press(request, CONNECT, queryset)
+
+
+def _percent(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.0f} %"
 
 
 def _totals(account: Account) -> AccountTotals:

@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
@@ -13,7 +14,7 @@ from hostmaster.core.health.admin import CappedPaginator
 from hostmaster.core.web.cells import Tone, badge, facts, instant, usd
 from hostmaster.core.web.operated import OperatedAdmin
 from scans.admin.cells import account_link, account_name
-from scans.models import Instance, InventoryItem, Resource
+from scans.models import Instance, InventoryItem, MetricSummary, Resource
 
 
 class PresenceFilter(admin.SimpleListFilter):
@@ -48,6 +49,7 @@ class InventoryAdmin(OperatedAdmin):
         "first_seen",
         "last_seen",
         "gone",
+        "usage",
         "tag_table",
         "spec_table",
     )
@@ -85,6 +87,14 @@ class InventoryAdmin(OperatedAdmin):
     def gone(self, item: InventoryItem) -> SafeString | str:
         return instant(item.gone_at)
 
+    @admin.display(description="usage")
+    def usage(self, item: InventoryItem) -> SafeString | str:
+        """What CloudWatch said lately; nothing where it was not asked or has nothing."""
+        summaries = MetricSummary.objects.recent(timezone.now()).filter(
+            account=item.account_id, region=item.region, resource_id=item.resource_id
+        )
+        return facts({summary.metric: _in_words(summary) for summary in summaries})
+
     @admin.display(description="tags")
     def tag_table(self, item: InventoryItem) -> SafeString | str:
         return facts(item.tags, as_words=False)
@@ -112,6 +122,7 @@ class InstanceAdmin(InventoryAdmin):
         ("state_shown", "monthly_usd"),
         ("platform", "launched_at"),
         ("first_seen", "last_seen"),
+        "usage",
         "tag_table",
         "spec_table",
     ]
@@ -134,6 +145,17 @@ class ResourceAdmin(InventoryAdmin):
         ("kind", "region"),
         ("state_shown", "monthly_usd"),
         ("first_seen", "last_seen"),
+        "usage",
         "tag_table",
         "spec_table",
     ]
+
+
+def _in_words(summary: MetricSummary) -> str:
+    """`12.5 on average, 95 % below 40, 336 of 336 values in 14 days`"""
+    if summary.average is None:
+        return f"no values in {summary.window_days} days"
+    return (
+        f"{summary.average:,g} on average, 95 % below {summary.p95:,g}, "
+        f"{summary.datapoints:,} of {summary.expected:,} values in {summary.window_days} days"
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
 from typing import Any
@@ -46,8 +46,6 @@ from scans.models import (
     UnitOutcome,
 )
 
-# A scan that got no figures may use those of the last days, but not for ever.
-FIGURES_LAST = timedelta(days=3)
 CLOUDWATCH = "cloudwatch"
 COST_EXPLORER = "ce"
 NOT_ASKED = "It was not looked at in this scan."
@@ -239,12 +237,11 @@ class PageFacts:
         return reasons
 
     def _metrics(self) -> Mapping[Place, Mapping[str, Figures]]:
-        rows = MetricSummary.objects.filter(
+        rows = MetricSummary.objects.recent(self.facts.now).filter(
             account=self.facts.account,
             region__in=self._regions,
             kind=self.kind,
             resource_id__in=[thing.resource_id for thing in self.page],
-            computed_at__gt=self.facts.now - FIGURES_LAST,
         )
         found: dict[Place, dict[str, Figures]] = defaultdict(dict)
         for region, resource_id, *values in rows.values_list("region", "resource_id", *_FIGURES):

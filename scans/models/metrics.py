@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from scans.models.owned import AccountOwned, OwnedQuerySet
+
+# A scan that got no figures may use those of the last days, but not for ever.
+RECENT = timedelta(days=3)
+
+
+class MetricSummaryQuerySet(OwnedQuerySet):
+    """Questions about many summaries."""
+
+    def recent(self, now: datetime) -> MetricSummaryQuerySet:
+        """What still says how things are: a region that is denied keeps its last figures."""
+        return self.filter(computed_at__gt=now - RECENT)
 
 
 class MetricSummary(AccountOwned):
@@ -42,7 +55,7 @@ class MetricSummary(AccountOwned):
     )
     computed_at = models.DateTimeField(default=timezone.now)
 
-    objects = OwnedQuerySet.as_manager()
+    objects = MetricSummaryQuerySet.as_manager()
 
     class Meta:
         db_table = "metric_summaries"

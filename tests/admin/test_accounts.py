@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 from pytest_django.fixtures import Settings
 
 from scans.aws import findings
 from scans.aws.accounts import open_keys
 from scans.aws.simulator import SIMULATED_KEYS, Simulator
-from scans.models import Account, AccountStatus, ScanJob
+from scans.models import Account, AccountStatus, Instance, MetricSummary, ScanJob
 from scans.totals import totals_of
 from tests.admin.test_jobs import messages_of, text_of
 from tests.factories import (
@@ -201,6 +204,44 @@ def test_totals_count_each_exclusive_group_once() -> None:
     saving = (totals.saving_low_usd, totals.saving_high_usd)
     assert saving == (Decimal(5), Decimal(12))
     assert saving == account.recommendations.open().monthly_saving()
+
+
+def make_cpu(instance: Instance, average: float, **overrides: Any) -> MetricSummary:
+    fields = {"window_days": 14, "datapoints": 336, "expected": 336, "p95": 2 * average}
+    return MetricSummary.objects.create(
+        account=instance.account,
+        region=instance.region,
+        kind="ec2_instance",
+        resource_id=instance.resource_id,
+        metric="cpu_percent",
+        average=average,
+        **{**fields, **overrides},
+    )
+
+
+def test_usage_is_of_instances_that_are_there_and_were_measured_lately(operator: Client) -> None:
+    account = make_account()
+    here = make_instance(account=account)
+    make_cpu(here, 30)
+    make_cpu(make_instance(account=account), 10)
+    make_cpu(make_instance(account=account, gone_at=timezone.now()), 90)
+    long_ago = timezone.now() - timedelta(days=4)  # its region is denied since
+    make_cpu(make_instance(account=account), 90, computed_at=long_ago)
+    assert totals_of([account])[account.pk].cpu_percent == 20
+    page = text_of(operator.get(page_of(account)))
+    figure = page.partition("CPU of its instances on average")[2]
+    assert figure.split()[:2] == ["20", "%"]
+    page = text_of(operator.get(f"/admin/scans/instance/{here.pk}/change/"))
+    assert "30 on average, 95 % below 60, 336 of 336 values in 14 days" in page
+
+
+def test_usage_nobody_knows_is_not_none(operator: Client) -> None:
+    account = make_account()
+    make_instance(account=account)
+    assert totals_of([account])[account.pk].cpu_percent is None
+    page = text_of(operator.get(page_of(account)))
+    figure = page.partition("CPU of its instances on average")[2]
+    assert figure.split()[0] == "unknown"
 
 
 def test_totals_are_cached_until_the_generation_changes(
