@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from hostmaster.core.health.models import Heartbeat
+from hostmaster.core.metrics import gauges
 from hostmaster.core.metrics.exposition import exposition
 from hostmaster.core.metrics.services import Increment, add, observe
 from hostmaster.core.registry import Metric, get_registry
@@ -92,6 +93,11 @@ def test_the_oldest_due_job_of_a_lane_is_measured_and_a_future_one_is_not() -> N
     make_errand(kind="quick", run_at=now + timedelta(hours=1))
     assert sample("queue_oldest_due_seconds", lane="scans") == pytest.approx(90, abs=10)
     assert sample("queue_oldest_due_seconds", lane="default") == 0
+
+
+@pytest.mark.both_databases
+def test_where_nothing_is_due_no_lane_waits() -> None:
+    assert gauges.oldest_due() == {}
 
 
 @pytest.mark.both_databases

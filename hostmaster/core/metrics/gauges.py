@@ -58,6 +58,8 @@ def oldest_due() -> dict[str, datetime]:
     oldest: dict[str, datetime] = {}
     for model in job_models():
         for row in by_kind(jobs_of(model).due()).annotate(since=Min("run_at")):
+            if row["since"] is None:
+                continue  # a model without a `kind` column groups by nothing: none is a row too
             lane = lane_of(model, row["job_kind"])
             oldest[lane] = min(row["since"], oldest.get(lane, row["since"]))
     return oldest
