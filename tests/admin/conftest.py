@@ -37,6 +37,15 @@ def onlooker(client: Client) -> Client:
 
 
 @pytest.fixture
+def looker(client: Client) -> Client:
+    """Staff who may look at everything and change nothing."""
+    staff = make_staff(is_superuser=False)
+    staff.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    client.force_login(staff)
+    return client
+
+
+@pytest.fixture
 def query_count(operator: Client) -> Cost:
     def count(path: str) -> int:
         cache.clear()  # the dearest case

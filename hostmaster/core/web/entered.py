@@ -95,6 +95,7 @@ class EnteredAdmin(AskingAdmin):
     """Add, Edit and Delete beside the buttons of an operated row."""
 
     form_class: type[EnteredForm]
+    form_template = "admin/entered_form.html"
     removal_warning = "It goes, with all that belongs to it. This cannot be undone."
 
     def entered(
@@ -111,6 +112,10 @@ class EnteredAdmin(AskingAdmin):
 
     def remove(self, row: Any) -> None:
         row.delete()
+
+    def form_context(self) -> dict[str, Any]:
+        """What the page of the form shows beside it."""
+        return {}
 
     def starting_with(self, request: HttpRequest) -> dict[str, Any]:
         """What the form of a new row is filled with."""
@@ -164,8 +169,9 @@ class EnteredAdmin(AskingAdmin):
             "submit": "Save" if row is not None else f"Add {noun}",
             "list_url": list_url,
             "back_url": self.address("change", row) if row is not None else list_url,
+            **self.form_context(),
         }
-        return TemplateResponse(request, "admin/entered_form.html", context)
+        return TemplateResponse(request, self.form_template, context)
 
     def _stored(
         self, request: HttpRequest, row: Any, form: EnteredForm, *, is_new: bool
