@@ -14,7 +14,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from scans.models import ScanJob, ScanState
+from tests.alerts.conftest import loopback_allowed, receiver
 from tests.factories import make_scan_job, make_staff
+
+__all__ = ["loopback_allowed", "receiver"]
 
 Cost = Callable[[str], int]
 
