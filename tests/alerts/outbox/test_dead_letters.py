@@ -60,6 +60,10 @@ def test_page_and_gauges_count_them(dead: Notification) -> None:
     assert ({"kind": "notification"}, 1) in list(gauges.dead_letters())
 
 
+def test_an_empty_outbox_is_no_oldest_job() -> None:
+    assert Lane.ALERTS.value not in gauges.oldest_due()
+
+
 def test_the_engine_leaves_them_to_their_drain(receiver: Receiver) -> None:
     (row,) = enqueue(make_told_incident(make_webhook(receiver)), "opened")
     assert [due for due in sweep.due_rows(Lane.ALERTS) if due.label == "alerts.Notification"] == []
