@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from alerts.models import Incident, IncidentStatus, Notification
+from alerts.incidents import keep_back
+from alerts.models import AlertRule, Incident, IncidentStatus, Notification
 from alerts.services import IncidentResolvedError, acknowledge, end_silence, resolve, silence
 from alerts.tasks import evaluate
 from monitors.models import Monitor
@@ -35,6 +36,7 @@ class OneIncident(RuleBasedStateMachine):
             threshold=THRESHOLD,
             channels=[make_channel(tenant=self.monitor.tenant)],
         )
+        AlertRule.objects.exclude(pk=self.rule.pk).delete()
         self.failures, self.checked = 0, False
         self.state = "nothing"
         self.opened = 0
@@ -47,6 +49,15 @@ class OneIncident(RuleBasedStateMachine):
 
     @rule(success=st.booleans())
     def check(self, success: bool) -> None:
+        self._check(success)
+
+    @rule()
+    def fail_for_a_while(self) -> None:
+        for _ in range(THRESHOLD):
+            self._check(False)
+        self.evaluate()
+
+    def _check(self, success: bool) -> None:
         make_check(monitor=self.monitor, success=success)
         self.failures = 0 if success else self.failures + 1
         self.checked = True
@@ -54,7 +65,7 @@ class OneIncident(RuleBasedStateMachine):
 
     @rule()
     def evaluate(self) -> None:
-        evaluate()
+        evaluate("monitors.Monitor", str(self.monitor.pk))
         is_enabled = Monitor.objects.get(pk=self.monitor.pk).enabled
         if self.state in OVER:
             has_news = self.ended_early_at_failures is None
@@ -65,6 +76,7 @@ class OneIncident(RuleBasedStateMachine):
             if not is_enabled:
                 self.ended_early_at_failures = self.failures
 
+    @precondition(lambda self: self.opened)
     @rule()
     def switch(self) -> None:
         row = Monitor.objects.get(pk=self.monitor.pk)
@@ -91,6 +103,11 @@ class OneIncident(RuleBasedStateMachine):
         else:
             resolve(latest, None)
             self.state, self.ended_early_at_failures = "resolved", self.failures
+
+    @precondition(lambda self: self.state == "open")
+    @rule()
+    def keep_back_at_sending(self) -> None:
+        keep_back(self._latest(), "Silenced.")
 
     @precondition(lambda self: self.silence is None)
     @rule()
@@ -148,8 +165,8 @@ def test_one_incident_does_what_the_model_says() -> None:
     run_state_machine_as_test(
         OneIncident,
         settings=settings(
-            max_examples=25,
-            stateful_step_count=20,
+            max_examples=15,
+            stateful_step_count=25,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow],
         ),
