@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -93,7 +94,7 @@ class Claim(NamedTuple):
     expected_status: str
     keyword: str
     keyword_absent: bool
-    assertions: list[Any]
+    assertions: str | list[Any]  # JSON, as text from a claim
     follow_redirects: bool
     max_redirects: int
     verify_tls: bool
@@ -120,7 +121,8 @@ def claim_due(limit: int, worker: str, *, due_until: datetime | None = None) -> 
     """Take at most `limit` due monitors, the longest overdue first; `due_until`: none that became
     due after that instant."""
     bound = "" if due_until is None else _BOUND
-    values = [worker, *([] if due_until is None else [storage.put_instant(due_until)]), limit]
+    instants = [] if due_until is None else [storage.dialect().instant(due_until)]
+    values = [worker, *instants, limit]
     if connection.features.has_select_for_update_skip_locked:
         return _claim_on_postgresql(bound, values)
     return _claim_on_sqlite(bound, values)
@@ -131,10 +133,11 @@ def hand_back(claims: Sequence[Claim], *, after_seconds: float = 0.0) -> None:
     due is kept, so lateness is told in full."""
     if not claims:
         return
-    statement = _HAND_BACK.format(again=storage.later_sql("%s"), since="%s")
+    kept = storage.dialect()
+    statement = _HAND_BACK.format(again=kept.later("%s"), since="%s")
     rows = [
-        (after_seconds, storage.put_instant(claim.due_at), storage.put_key(claim.key), claim.seq)
-        for claim in sorted(claims)
+        (after_seconds, kept.instant(claim.due_at), kept.key(claim.key), claim.seq)
+        for claim in sorted(claims, key=lambda claim: claim.key)
     ]
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.executemany(statement, rows)
@@ -148,23 +151,25 @@ def claim_of(monitor: Monitor, run: MonitorRun, at: datetime) -> Claim:
 
 
 def _claim_on_postgresql(bound: str, values: list[Any]) -> list[Claim]:
+    kept = storage.dialect()
     statement = _CLAIM_POSTGRESQL.format(
-        lease=storage.later_sql(f"m.timeout_seconds + {LEASE_SPARE_SECONDS}"),
-        now=storage.now_sql(),
+        lease=kept.later(f"m.timeout_seconds + {LEASE_SPARE_SECONDS}"),
+        now=kept.now,
         bound=bound,
         run=", ".join(f"r.{name}" for name in _RUN_COLUMNS),
         config=", ".join(f"m.{name}" for name in _CONFIG_COLUMNS),
     )
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
-        return [_claim(row) for row in cursor.fetchall()]
+        return [Claim._make(row) for row in cursor.fetchall()]
 
 
 def _claim_on_sqlite(bound: str, values: list[Any]) -> list[Claim]:
+    kept = storage.dialect()
     timeout = "(SELECT timeout_seconds FROM monitors m WHERE m.id = monitor_id)"
     statement = _CLAIM_SQLITE.format(
-        lease=storage.later_sql(f"{timeout} + {LEASE_SPARE_SECONDS}"),
-        now=storage.now_sql(),
+        lease=kept.later(f"{timeout} + {LEASE_SPARE_SECONDS}"),
+        now=kept.now,
         bound=bound,
         run=", ".join(_RUN_COLUMNS),
     )
@@ -172,7 +177,7 @@ def _claim_on_sqlite(bound: str, values: list[Any]) -> list[Claim]:
         cursor.execute(statement, values)
         runs = cursor.fetchall()
         configs = _configs(cursor, [run[0] for run in runs])
-    return [_claim((*run, *configs[run[0]])) for run in runs]
+    return [_claim(run, configs[run[0]]) for run in runs]
 
 
 def _configs(cursor: Any, keys: list[str]) -> dict[str, tuple[Any, ...]]:
@@ -183,24 +188,21 @@ def _configs(cursor: Any, keys: list[str]) -> dict[str, tuple[Any, ...]]:
     return {row[0]: row[1:] for row in cursor.fetchall()}
 
 
-def _claim(row: Sequence[Any]) -> Claim:
-    claim = Claim._make(row)
-    if storage.is_postgresql():
-        return claim._replace(assertions=storage.read_json(claim.assertions))
-    return claim._replace(
-        key=storage.read_key(claim.key),
-        due_at=storage.read_instant(claim.due_at),
-        pending_since=storage.read_optional_instant(claim.pending_since),
-        unseen_since=storage.read_optional_instant(claim.unseen_since),
-        next_certificate_at=storage.read_optional_instant(claim.next_certificate_at),
-        ssl_valid=storage.read_flag(claim.ssl_valid),
-        ssl_expires_at=storage.read_optional_instant(claim.ssl_expires_at),
-        claimed_at=storage.read_instant(claim.claimed_at),
-        tenant_id=storage.read_key(claim.tenant_id),
-        enabled=bool(claim.enabled),
-        keyword_absent=bool(claim.keyword_absent),
-        assertions=storage.read_json(claim.assertions),
-        follow_redirects=bool(claim.follow_redirects),
-        verify_tls=bool(claim.verify_tls),
-        check_certificate=bool(claim.check_certificate),
+def _claim(run: Sequence[Any], config: Sequence[Any]) -> Claim:
+    """Of SQLite's rows: keys are text, instants know no zone; flags come as such."""
+    key, seq, due_at, state, failures, successes, *instants, ssl_valid, ssl_ends, now = run
+    version, tenant_id, *rest = config
+    return Claim._make(
+        (
+            storage.read_key(key),
+            *(seq, storage.read_instant(due_at), state, failures, successes),
+            *(None if value is None else storage.read_instant(value) for value in instants),
+            *(ssl_valid, storage.read_optional_instant(ssl_ends), storage.read_instant(now)),
+            *(version, _tenant_key(tenant_id), *rest),
+        )
     )
+
+
+@lru_cache(maxsize=1024)
+def _tenant_key(value: str) -> UUID:
+    return storage.read_key(value)

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import connection
 
 from monitors.models import MonitorStateInterval, MonitorStatus
-from monitors.storage import put_instant
+from monitors.storage import dialect
 
 _CLOSE = "UPDATE monitor_state_intervals SET ended_at = %s WHERE id = %s"
 
@@ -44,7 +44,7 @@ def record(changes: Sequence[Change]) -> None:
         if current:
             since = max(since, current.started_at)
             ends_at = max(change.unseen_from or since, current.started_at)
-            closing.append((put_instant(ends_at), current.pk))
+            closing.append((dialect().instant(ends_at), current.pk))
             if change.unseen_from and ends_at < since:
                 opening.append(_unseen(change.key, ends_at, since))
         opening.append(

@@ -77,7 +77,8 @@ class Prober:
             # A daemon: it holds nothing that must be saved, and must not keep a process alive.
             self._thread = threading.Thread(target=self._run, name="prober", daemon=True)
             self._thread.start()
-        self._wake.set()
+        if not self._wake.is_set():
+            self._wake.set()
 
     def landed(self) -> list[Probe]:
         """What came back since the last call."""

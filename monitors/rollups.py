@@ -20,7 +20,7 @@ from hostmaster.core.jobs.schedules import JobReport
 from monitors import histograms
 from monitors.maintenance import Windows, spans_of
 from monitors.models import Monitor, MonitorRollup, MonitorStateInterval, RollupPeriod
-from monitors.storage import is_postgresql, put_instant, read_key
+from monitors.storage import dialect, read_key
 from monitors.uptime import Uptime, reckon
 from monitors.writing import MAXIMA, SUMS, bucket_of
 
@@ -78,8 +78,8 @@ def fold(period: RollupPeriod, bucket: datetime) -> int:
             _FOLD.format(columns=_folded_columns(), joined=_joined_histograms()),
             [
                 FINER[period].value,
-                put_instant(bucket),
-                put_instant(bucket + LENGTHS[period]),
+                dialect().instant(bucket),
+                dialect().instant(bucket + LENGTHS[period]),
             ],
         )
         rows = [_folded(period, bucket, row) for row in cursor.fetchall()]
@@ -127,7 +127,9 @@ def _folded_columns() -> str:
 
 
 def _joined_histograms() -> str:
-    return "STRING_AGG(histogram, ' ')" if is_postgresql() else "GROUP_CONCAT(histogram, ' ')"
+    return (
+        "STRING_AGG(histogram, ' ')" if dialect().is_postgresql else "GROUP_CONCAT(histogram, ' ')"
+    )
 
 
 def _folded(period: RollupPeriod, bucket: datetime, row: Sequence[Any]) -> MonitorRollup:

@@ -12,7 +12,7 @@ from django.db.models import Q
 from hostmaster.core.clock import DatabaseNow
 from monitors import grid, intervals
 from monitors.models import Monitor, MonitorKind, MonitorRun, MonitorStatus
-from monitors.storage import database_now, later_sql
+from monitors.storage import database_now, dialect
 
 BATCH = 500
 PAUSED_REASON = "Paused."
@@ -69,8 +69,9 @@ def put_off_no_longer() -> int:
     interval = (
         "(SELECT interval_seconds + push_grace_seconds FROM monitors m WHERE m.id = monitor_id)"
     )
+    later = dialect().later
     with connection.cursor() as cursor:
-        cursor.execute(_TOO_FAR.format(now=later_sql("0"), latest=later_sql(interval)), [])
+        cursor.execute(_TOO_FAR.format(now=later("0"), latest=later(interval)), [])
         return int(cursor.rowcount)
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -25,7 +25,7 @@ from monitors.models import Monitor, MonitorKind, MonitorStatus
 from monitors.outage import MESSAGE, OWN_OUTAGE
 from monitors.probes.types import Observation
 from monitors.states import Outcome, Standing, Verdict, judge
-from monitors.storage import put_instant, put_key, read_key
+from monitors.storage import dialect
 
 logger = logging.getLogger(__name__)
 
@@ -118,12 +118,13 @@ def settle(results: Sequence[Result]) -> Counter[str]:
 
 def _sort(results: Sequence[Result]) -> tuple[list[Result], list[Result]]:
     """Those that count; and those whose monitor was edited while it was probed."""
-    current = _lock([result.claim.key for result in results])
+    key_of = dialect().key
+    current = _lock([key_of(result.claim.key) for result in results])
     valid: list[Result] = []
     outdated: list[Result] = []
     for result in results:
         claim = result.claim
-        seq, version, enabled = current.get(claim.key, (None, 0, False))
+        seq, version, enabled = current.get(key_of(claim.key), (None, 0, False))
         if seq != claim.seq:
             continue
         is_current = version == claim.version and enabled
@@ -131,7 +132,7 @@ def _sort(results: Sequence[Result]) -> tuple[list[Result], list[Result]]:
     return valid, outdated
 
 
-def _lock(keys: list[UUID]) -> dict[UUID, tuple[int, int, bool]]:
+def _lock(keys: list[Any]) -> dict[Any, tuple[int, int, bool]]:
     """Until the commit nobody claims or edits these runs, or deletes their monitors."""
     can_lock = connection.features.has_select_for_update_of
     statement = _MINE.format(
@@ -139,8 +140,8 @@ def _lock(keys: list[UUID]) -> dict[UUID, tuple[int, int, bool]]:
         lock="FOR UPDATE OF r FOR KEY SHARE OF m" if can_lock else "",
     )
     with connection.cursor() as cursor:
-        cursor.execute(statement, [put_key(key) for key in keys])
-        return {read_key(key): (seq, version, bool(on)) for key, seq, version, on in cursor}
+        cursor.execute(statement, keys)
+        return {key: (seq, version, bool(on)) for key, seq, version, on in cursor.fetchall()}
 
 
 def _judge(result: Result) -> Judged:
@@ -189,15 +190,16 @@ def _change(one: Judged) -> intervals.Change:
 def _show(moved: Sequence[Judged]) -> None:
     if not moved:
         return
+    kept = dialect()
     with connection.cursor() as cursor:
         cursor.executemany(
             _STATUS,
             [
                 (
                     one.verdict.state,
-                    put_instant(one.verdict.changed_at),
+                    kept.instant(one.verdict.changed_at),
                     one.result.error_message,
-                    put_key(one.claim.key),
+                    kept.key(one.claim.key),
                 )
                 for one in moved
             ],
@@ -241,12 +243,8 @@ def _count(outcomes: Counter[str], judged: Sequence[Judged]) -> None:
         metrics.Increment("monitor_checks_total", {"result": name}, count)
         for name, count in outcomes.items()
     ]
-    lags = [
-        increment
-        for one in judged
-        for increment in metrics.observe("monitor_lag_seconds", one.claim.late_seconds)
-    ]
-    metrics.add(*totals, *lags)
+    lags = [one.claim.late_seconds for one in judged]
+    metrics.add(*totals, *metrics.observe_many("monitor_lag_seconds", lags))
 
 
 def settle_singly(results: Sequence[Result]) -> Counter[str]:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import count
 from uuid import UUID
 
 from django.conf import settings
@@ -42,6 +43,7 @@ OVERDUE = "overdue"
 class Held:
     """A claim of ours that is not settled yet, and when we got it by `time.monotonic`."""
 
+    ticket: int
     claim: Claim
     host: str
     claimed_at: float
@@ -66,10 +68,11 @@ class Sweep:
         self._prober = Prober(
             lambda: make(self.concurrency), host_limit=int(settings.MONITOR_HOST_CONCURRENCY)
         )
-        self._held: dict[Hashable, Held] = {}
+        self._held: dict[Hashable, Held] = {}  # by ticket: a number is hashed faster than a UUID
+        self._tickets = count()
         self._of_tenant: Counter[UUID] = Counter()
         self._tenants_seen: dict[UUID, float] = {}
-        self._results: list[Result] = []
+        self._results: list[tuple[Held, Result]] = []
         self._watch = OutageWatch()
         self.tally: Counter[str] = Counter()  # outcomes of what was settled, since the start
         self._claimed_at = self._followed_at = self._settled_at = float("-inf")
@@ -117,7 +120,7 @@ class Sweep:
                 continue  # handed back meanwhile
             if probe.observation is None:
                 busy.append(held.claim)
-                self._forget(held.claim)
+                self._forget(held)
             else:
                 self._take(held, probe.observation, probe)
         claims.hand_back(busy, after_seconds=HELD_BACK_SECONDS)
@@ -127,9 +130,8 @@ class Sweep:
         started, ended = (probe.started_at, probe.ended_at) if probe else (now, now)
         ended_at = held.instant(ended)
         is_unseen = self._watch_outage(held, seen, ended_at)
-        self._results.append(
-            Result(held.claim, seen, held.instant(started), ended_at, is_unseen=is_unseen)
-        )
+        result = Result(held.claim, seen, held.instant(started), ended_at, is_unseen=is_unseen)
+        self._results.append((held, result))
 
     def _watch_outage(self, held: Held, seen: Observation, at: datetime) -> bool:
         claim = held.claim
@@ -151,26 +153,26 @@ class Sweep:
     def _settle_batch(self) -> int:
         batch, self._results = self._results[: settling.BATCH], self._results[settling.BATCH :]
         self._settled_at = time.monotonic()
+        results = [result for _, result in batch]
         try:
-            self.tally += settling.settle(batch)
+            self.tally += settling.settle(results)
         except (OperationalError, InterfaceError):
             self._keep(batch)
             raise
         except Exception as error:  # noqa: BLE001 one result must not spoil the others
             logger.error("results are stored one by one: %s", logs.exception_text(error))
-            self.tally += settling.settle_singly(batch)
-        for result in batch:
-            self._forget(result.claim)
+            self.tally += settling.settle_singly(results)
+        for held, _ in batch:
+            self._forget(held)
         return len(batch)
 
-    def _keep(self, batch: Sequence[Result]) -> None:
+    def _keep(self, batch: Sequence[tuple[Held, Result]]) -> None:
         """For the next try, but for those that would come too late."""
-        for result in batch:
-            held = self._held.get((result.claim.key, result.claim.seq))
-            if held is None or held.is_over():
-                self._forget(result.claim)
+        for held, result in batch:
+            if held.is_over():
+                self._forget(held)
             else:
-                self._results.append(result)
+                self._results.append((held, result))
 
     def _claim_if_due(self) -> int:
         now = time.monotonic()
@@ -188,10 +190,15 @@ class Sweep:
 
     def _start(self, claimed: Sequence[Claim]) -> None:
         too_many, switched_off = [], []
+        now = time.monotonic()
+        self._tenants_seen.update(dict.fromkeys({claim.tenant_id for claim in claimed}, now))
+        # The limit is there for the others: who has been alone for a while may use all slots.
+        active = sum(now - seen < ALONE_SECONDS for seen in self._tenants_seen.values())
+        limit = self._tenant_limit if active > 1 else self.concurrency
         for claim in claimed:
             if not claim.enabled:
                 switched_off.append(claim)
-            elif self._has_its_share(claim.tenant_id):
+            elif self._of_tenant[claim.tenant_id] >= limit:
                 too_many.append(claim)
             else:
                 self._begin(claim)
@@ -200,21 +207,9 @@ class Sweep:
             claims.hand_back(switched_off)
             scheduling.follow_enabled([claim.key for claim in switched_off])
 
-    def _has_its_share(self, tenant_id: UUID) -> bool:
-        """The limit is there for the others: who has been alone for a while may use all slots."""
-        now = time.monotonic()
-        self._tenants_seen[tenant_id] = now
-        if self._of_tenant[tenant_id] < self._tenant_limit:
-            return False
-        return any(
-            now - seen < ALONE_SECONDS
-            for other, seen in self._tenants_seen.items()
-            if other != tenant_id
-        )
-
     def _begin(self, claim: Claim) -> None:
-        held = Held(claim, host_of(claim.url), self._claimed_at)
-        self._held[claim.key, claim.seq] = held
+        held = Held(next(self._tickets), claim, host_of(claim.url), self._claimed_at)
+        self._held[held.ticket] = held
         self._of_tenant[claim.tenant_id] += 1
         if claim.kind == MonitorKind.PUSH:
             self._take(held, _overdue(claim))
@@ -224,11 +219,11 @@ class Sweep:
         except UnusableConfigurationError as error:
             self._take(held, failure("invalid", str(error)))
             return
-        self._prober.start(Probe((claim.key, claim.seq), target, held.host))
+        self._prober.start(Probe(held.ticket, target, held.host))
 
-    def _forget(self, claim: Claim) -> None:
-        if self._held.pop((claim.key, claim.seq), None) is not None:
-            self._of_tenant[claim.tenant_id] -= 1
+    def _forget(self, held: Held) -> None:
+        if self._held.pop(held.ticket, None) is not None:
+            self._of_tenant[held.claim.tenant_id] -= 1
 
 
 def _overdue(claim: Claim) -> Observation:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from hostmaster.core import crypto
@@ -9,7 +11,7 @@ from hostmaster.core.crypto import SealContext
 from monitors.claims import Claim
 from monitors.models import Monitor, MonitorKind
 from monitors.probes.assertions import AssertionFormatError, parse_assertions
-from monitors.probes.types import Target
+from monitors.probes.types import Assertion, Target
 
 
 class UnusableConfigurationError(Exception):
@@ -19,10 +21,10 @@ class UnusableConfigurationError(Exception):
 def target_of(claim: Claim) -> Target:
     """Raises `UnusableConfigurationError` for what only plain SQL can write, and for headers whose
     key is gone."""
-    try:
-        assertions = parse_assertions(claim.assertions) if claim.assertions else ()
-    except (AssertionFormatError, TypeError) as error:
-        raise UnusableConfigurationError(f"Its assertions cannot be used: {error}") from error
+    assertions: tuple[Assertion, ...] = ()
+    if claim.assertions not in ("[]", []):
+        text = claim.assertions
+        assertions = _parsed(text if isinstance(text, str) else json.dumps(text))
     return Target(
         kind=claim.kind,
         url=claim.url,
@@ -42,12 +44,21 @@ def target_of(claim: Claim) -> Target:
     )
 
 
+@lru_cache(maxsize=16_384)
 def host_of(url: str) -> str:
     """The host as the URL names it; empty for a URL that names none."""
     try:
         return urlsplit(url).hostname or ""
     except ValueError:
         return ""
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> tuple[Assertion, ...]:
+    try:
+        return parse_assertions(json.loads(text))
+    except (AssertionFormatError, TypeError) as error:
+        raise UnusableConfigurationError(f"Its assertions cannot be used: {error}") from error
 
 
 def _wants_certificate(claim: Claim) -> bool:

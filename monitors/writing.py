@@ -17,9 +17,9 @@ from django.db import connection
 
 from monitors import histograms
 from monitors.models import RollupPeriod
-from monitors.models.checks import uuid7
+from monitors.models.checks import uuid7_number
 from monitors.probes.types import CertificateReport, Phases
-from monitors.storage import is_postgresql, put_instant, put_key
+from monitors.storage import Dialect, dialect
 
 if TYPE_CHECKING:
     from monitors.settling import Judged, Result
@@ -85,10 +85,11 @@ ON CONFLICT (monitor_id, period, bucket) DO UPDATE SET
 
 
 def write_checks(results: Sequence[Result]) -> None:
-    rows = [_check_row(result) for result in results]
+    kept = dialect()
+    rows = [_check_row(result, kept) for result in results]
     names, marks = ", ".join(CHECK_COLUMNS), _marks(len(CHECK_COLUMNS))
     with connection.cursor() as cursor:
-        if is_postgresql():
+        if kept.is_postgresql:
             copy: Any = cursor.copy  # psycopg's, behind Django's
             with copy(_COPY.format(names=names)) as into:
                 for row in rows:
@@ -99,9 +100,10 @@ def write_checks(results: Sequence[Result]) -> None:
 
 def write_runs(judged: Sequence[Judged]) -> None:
     """Fenced by `seq`, though the runs are locked: the statement must be right by itself."""
-    rows = [_run_row(one) for one in judged]
+    kept = dialect()
+    rows = [_run_row(one, kept) for one in judged]
     with connection.cursor() as cursor:
-        if is_postgresql():
+        if kept.is_postgresql:
             columns = RUN_COLUMNS | RUN_KEYS
             statement = _UPDATE_POSTGRESQL.format(
                 assignments=", ".join(f"{name} = v.{name}" for name in RUN_COLUMNS),
@@ -112,28 +114,29 @@ def write_runs(judged: Sequence[Judged]) -> None:
         else:
             assignments = ", ".join(f"{name} = %s" for name in RUN_COLUMNS)
             cursor.executemany(_UPDATE_SQLITE.format(assignments=assignments), rows)
-        if certificates := [row for one in judged if (row := _certificate_row(one.result))]:
+        if certificates := [row for one in judged if (row := _certificate_row(one.result, kept))]:
             cursor.executemany(_CERTIFICATE, certificates)
 
 
 def add_to_rollups(results: Sequence[Result]) -> None:
     """Into the bucket of five minutes in which each check was made. What our own outage spoilt
     says nothing about a monitor and is left out."""
-    rows = [_rollup_row(result) for result in results if not result.is_unseen]
+    kept = dialect()
+    rows = [_rollup_row(result, kept) for result in results if not result.is_unseen]
     if not rows:
         return
-    greatest = "GREATEST" if is_postgresql() else "MAX"
+    greatest = "GREATEST" if kept.is_postgresql else "MAX"
     assignments = [f"{name} = monitor_rollups.{name} + excluded.{name}" for name in SUMS]
     assignments += [
         f"{name} = {greatest}(monitor_rollups.{name}, excluded.{name})" for name in MAXIMA
     ]
     marks, arrays = _marks(len(ROLLUP_COLUMNS)), _arrays(ROLLUP_COLUMNS)
-    source = _FROM_ARRAYS.format(arrays) if is_postgresql() else f"VALUES ({marks})"
+    source = _FROM_ARRAYS.format(arrays) if kept.is_postgresql else f"VALUES ({marks})"
     statement = _UPSERT.format(
         names=", ".join(ROLLUP_COLUMNS), source=source, assignments=", ".join(assignments)
     )
     with connection.cursor() as cursor:
-        if is_postgresql():
+        if kept.is_postgresql:
             cursor.execute(statement, _by_column(rows))
         else:
             cursor.executemany(statement, rows)
@@ -144,19 +147,19 @@ def bucket_of(instant: datetime) -> datetime:
     return datetime.fromtimestamp(instant.timestamp() // BUCKET_SECONDS * BUCKET_SECONDS, UTC)
 
 
-def _check_row(result: Result) -> tuple[Any, ...]:
+def _check_row(result: Result, kept: Dialect) -> tuple[Any, ...]:
     seen = result.observation
     phases = seen.phases or NO_PHASES
     report = seen.certificate
     is_fine = seen.success and not result.is_unseen
     return (
-        put_key(uuid7()),
-        put_key(result.claim.key),
-        put_instant(result.checked_at),
+        f"{uuid7_number():032x}",
+        kept.key(result.claim.key),
+        kept.instant(result.checked_at),
         seen.status_code,
         seen.response_time_ms,
         report.valid if report else None,
-        put_instant(report.expires_at) if report else None,
+        kept.instant(report.expires_at) if report else None,
         None if is_fine else result.error_message,
         is_fine,
         None if is_fine else result.error_code,
@@ -168,39 +171,39 @@ def _check_row(result: Result) -> tuple[Any, ...]:
     )
 
 
-def _run_row(one: Judged) -> tuple[Any, ...]:
+def _run_row(one: Judged, kept: Dialect) -> tuple[Any, ...]:
     claim, verdict, seen = one.claim, one.verdict, one.result.observation
     return (
-        put_instant(one.next_check_at),
+        kept.instant(one.next_check_at),
         claim.version,
         verdict.state,
-        put_instant(verdict.pending_since),
-        put_instant(one.unseen_since),
+        kept.instant(verdict.pending_since),
+        kept.instant(one.unseen_since),
         verdict.failures,
         verdict.successes,
-        put_instant(one.result.checked_at),
+        kept.instant(one.result.checked_at),
         seen.success,
         seen.response_time_ms,
         seen.status_code,
         one.result.error_message,
-        put_instant(verdict.changed_at),
-        put_key(claim.key),
+        kept.instant(verdict.changed_at),
+        kept.key(claim.key),
         claim.seq,
     )
 
 
-def _certificate_row(result: Result) -> tuple[Any, ...] | None:
+def _certificate_row(result: Result, kept: Dialect) -> tuple[Any, ...] | None:
     report = result.observation.certificate
     if report is None:
         return None
     again = result.ended_at + timedelta(seconds=settings.MONITOR_CERTIFICATE_SECONDS)
     return (
-        put_instant(again),
+        kept.instant(again),
         report.valid,
         report.reason,
-        put_instant(report.expires_at),
+        kept.instant(report.expires_at),
         _chain_json(report),
-        put_key(result.claim.key),
+        kept.key(result.claim.key),
     )
 
 
@@ -209,15 +212,15 @@ def _chain_json(report: CertificateReport) -> str:
     return text.replace("\\u0000", "")  # which jsonb refuses
 
 
-def _rollup_row(result: Result) -> tuple[Any, ...]:
+def _rollup_row(result: Result, kept: Dialect) -> tuple[Any, ...]:
     seen = result.observation
     phases = seen.phases or NO_PHASES
     took = seen.response_time_ms
     times = [took or 0, *(getattr(phases, f"{phase}_ms") or 0 for phase in PHASES)]
     return (
-        put_key(result.claim.key),
+        kept.key(result.claim.key),
         RollupPeriod.FIVE_MINUTES.value,
-        put_instant(bucket_of(result.checked_at)),
+        kept.instant(bucket_of(result.checked_at)),
         1,
         int(not seen.success),
         int(took is not None),

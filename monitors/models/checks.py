@@ -12,11 +12,14 @@ from django.db.models.functions import Now
 
 def uuid7() -> uuid.UUID:
     """A time-ordered UUID (RFC 9562): new rows land at the end of the primary key's index."""
+    return uuid.UUID(int=uuid7_number())
+
+
+def uuid7_number() -> int:
     milliseconds = time.time_ns() // 1_000_000
     value = (milliseconds << 80) | int.from_bytes(os.urandom(10), "big")
     value = value & ~(0xF << 76) | (0x7 << 76)
-    value = value & ~(0x3 << 62) | (0x2 << 62)
-    return uuid.UUID(int=value)
+    return value & ~(0x3 << 62) | (0x2 << 62)
 
 
 class MonitorCheck(models.Model):

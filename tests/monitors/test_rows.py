@@ -16,18 +16,24 @@ from hostmaster.core.tenants.models import Tenant
 from monitors import services
 from monitors.models import Monitor, MonitorCheck, MonitorStateInterval
 from monitors.models.checks import uuid7
-from monitors.storage import put_instant, put_key
+from monitors.storage import dialect
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 
 
 def test_another_program_inserts_a_check(tenant: Tenant) -> None:
     monitor = services.add_monitor(tenant, name="Site", url="http://example.com")
+    kept = dialect()
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO monitor_checks (id, monitor_id, checked_at, success) "
             "VALUES (%s, %s, %s, %s)",
-            [put_key(uuid4()), put_key(monitor.pk), put_instant(timezone.now()), False],
+            [
+                kept.key(uuid4()),
+                kept.key(monitor.pk),
+                kept.instant(timezone.now()),
+                False,
+            ],
         )
 
     check = MonitorCheck.objects.get()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django.db import connection
@@ -65,6 +66,17 @@ def observe(name: str, seconds: float, **labels: str) -> tuple[Increment, ...]:
         Increment(f"{name}_bucket", {**labels, "le": bucket}),
         Increment(f"{name}_sum", labels, max(seconds, 0.0)),
     )
+
+
+def observe_many(name: str, seconds: Sequence[float], **labels: str) -> list[Increment]:
+    """As `observe`, for a batch: one increment a bucket that was met, and the sum."""
+    counts = Counter(BUCKET_NAMES[bisect_left(BUCKETS, value)] for value in seconds)
+    increments = [
+        Increment(f"{name}_bucket", {**labels, "le": bucket}, count)
+        for bucket, count in counts.items()
+    ]
+    total = sum(max(value, 0.0) for value in seconds)
+    return [*increments, Increment(f"{name}_sum", labels, total)] if increments else []
 
 
 def canonical(labels: Mapping[str, str]) -> str:
