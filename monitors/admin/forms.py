@@ -108,7 +108,7 @@ class MonitorForm(_NamedForm):
         required=False,
         initial=list,
         widget=forms.Textarea({"rows": 3, "class": "vLargeTextField", "spellcheck": "false"}),
-        help_text='JSON: [{"source": "json", "path": "$.status", "op": "==", "value": "ok"}].',
+        help_text='JSON: [{"source": "json", "target": "$.status", "op": "==", "value": "ok"}].',
     )
     verify_tls = entry.flag("Verify TLS", "A certificate that does not hold fails the check.")
     check_certificate = entry.flag(help_text="Look at the certificates every few minutes.")

@@ -35,7 +35,7 @@ Assertions = Annotated[
     Field(
         max_length=50,
         description="Each a condition on the answer that must hold.",
-        examples=[[{"source": "json", "path": "$.status", "op": "==", "value": "ok"}]],
+        examples=[[{"source": "json", "target": "$.status", "op": "==", "value": "ok"}]],
     ),
 ]
 
