@@ -19,7 +19,9 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
+from alerts.models import AlertRule, Incident
 from hostmaster.core.tenants.models import Tenant
+from monitors.models import Monitor
 from scans.aws.collectors.rows import VOLUME
 from scans.aws.simulator import seed_demo, start_simulator
 from scans.models import Account, Instance, Resource, ScanJob
@@ -100,6 +102,7 @@ def gone(processes: list[psutil.Process]) -> bool:
     return not [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
 
+@pytest.mark.timeout(400)
 def test_from_nothing_to_a_scanned_account_and_again(project_env: Project, port: int) -> None:
     first = project_env.start("quickstart", "--port", str(port))
     said = wait_for_text(project_env, first, "Ctrl-C stops everything")
@@ -120,6 +123,11 @@ def test_from_nothing_to_a_scanned_account_and_again(project_env: Project, port:
     assert re.search(rf"Volumes +│ {volumes} ", said)
     assert "Not seen" not in said
     assert status_of(port, "/admin/login/") == 200
+    assert f"hostmaster itself: http://127.0.0.1:{port}/health" in said
+    assert "A port where nobody listens: tcp://127.0.0.1:9" in said
+    assert "Only the processes started here may reach 127.0.0.1/32" in said
+    assert "No channel yet, so nobody is told" in said
+    assert_nobody_listens_is_told_of()
 
     processes = family(first)
     assert len(processes) > 5
@@ -131,6 +139,8 @@ def test_from_nothing_to_a_scanned_account_and_again(project_env: Project, port:
     said = wait_for_text(project_env, second, "Ctrl-C stops everything")
     assert time.monotonic() - started < 30
     assert "password" not in said
+    assert Monitor.objects.count() == 2
+    assert AlertRule.objects.filter(kind="down").count() == 1
     assert Tenant.objects.count() == get_user_model().objects.count() == 1
     assert ScanJob.objects.filter(kind=ScanJob.Kind.AWS).count() == 1
     assert Instance.objects.present().count() == instances
@@ -139,6 +149,15 @@ def test_from_nothing_to_a_scanned_account_and_again(project_env: Project, port:
     assert Instance.objects.present().count() == instances, "the simulator holds the same"
     second.send_signal(signal.SIGTERM)
     assert second.wait(timeout=END_SECONDS) == 143
+
+
+def assert_nobody_listens_is_told_of() -> None:
+    """An incident of the closed port and none of our own health, within a minute."""
+    wait_until(lambda: Incident.objects.filter(status="open").exists(), 60)
+    incident = Incident.objects.get(monitor__isnull=False)
+    assert incident.monitor is not None
+    assert incident.monitor.external_id == "quickstart-nobody-listens"
+    assert Monitor.objects.get(external_id="quickstart-health").status == "up"
 
 
 def press_ctrl_c_twice(process: subprocess.Popen[bytes]) -> None:

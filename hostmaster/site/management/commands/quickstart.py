@@ -28,14 +28,17 @@ from scans.aws.simulator import Simulator, SimulatorError, seed_demo, start_simu
 from scans.models import ScanJob
 
 HOST = "127.0.0.1"
+LOOPBACK = "127.0.0.1/32"
 READY_SECONDS = 60
+SOURCES = ("hostmaster", "scans", "monitors", "alerts", "templates")
 GRACE_SECONDS = 10  # somebody sits before it and waits
 
 
 class Command(BaseCommand):
     help = (
         "Set up a tenant and an administrator, start the web server and the workers, scan a first "
-        "AWS account (a simulated one without --aws) and serve until Ctrl-C. "
+        "AWS account (a simulated one without --aws), watch itself and a port where nobody "
+        "listens, and serve until Ctrl-C. "
         "Examples: manage.py quickstart · manage.py quickstart --aws --port 8001"
     )
 
@@ -90,6 +93,7 @@ class Command(BaseCommand):
                 f"[bold]{password}[/bold] (shown this once; "
                 "manage.py changepassword sets another)"
             )
+        self.watch = first_steps.first_watch(self.tenant, self.address)
 
     @contextmanager
     def _simulator(self) -> Iterator[Simulator]:
@@ -113,7 +117,13 @@ class Command(BaseCommand):
         self._wait_for_web()
 
     def _child_environment(self, simulator_url: str) -> dict[str, str]:
-        ours = {"START_WORKERS": "false", "PYTHONUNBUFFERED": "1"}
+        opened = [*settings.HOSTMASTER_ALLOWED_NETWORKS, LOOPBACK]
+        ours = {
+            "START_WORKERS": "false",
+            "PYTHONUNBUFFERED": "1",
+            # Else no monitor could look at this machine.
+            "HOSTMASTER_ALLOWED_NETWORKS": ",".join(dict.fromkeys(opened)),
+        }
         if simulator_url:
             ours["AWS_SIMULATOR_URL"] = simulator_url
         defaults = {
@@ -160,7 +170,25 @@ class Command(BaseCommand):
             raise CommandError(f"AWS could not be asked: {safe_message(error)}") from error
         self.console.print(f"AWS account {identity.account_id}")
 
+    def _tell_watch(self) -> None:
+        if not self.watch.monitors:
+            return
+        self.console.print("\nWatched:")
+        for monitor in self.watch.monitors:
+            self.console.print(f"  {monitor.name}: {monitor.url}", markup=False)
+        pages = f"{self.address}/admin/alerts"
+        self.console.print(
+            f"The second opens an incident within a minute: {pages}/incident/\n"
+            f"Only the processes started here may reach {LOOPBACK} (HOSTMASTER_ALLOWED_NETWORKS)."
+        )
+        if not self.watch.has_channel:
+            self.console.print(
+                f"No channel yet, so nobody is told: add one at {pages}/alertchannel/add/ and "
+                "choose it in the rule."
+            )
+
     def _stay(self) -> None:
+        self._tell_watch()
         self.console.print(f"\nOpen [bold]{self.address}/admin/[/bold]   Ctrl-C stops everything.")
         if self.is_dev:
             self._reload_on_change()
@@ -172,7 +200,7 @@ class Command(BaseCommand):
         from watchfiles import PythonFilter, watch
 
         python_and_pages = PythonFilter(extra_extensions=(".html", ".css", ".svg"))
-        folders = [settings.BASE_DIR / name for name in ("hostmaster", "scans", "templates")]
+        folders = [settings.BASE_DIR / name for name in SOURCES]
         for changes in watch(
             *folders, watch_filter=python_and_pages, rust_timeout=500, yield_on_timeout=True
         ):
