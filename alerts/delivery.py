@@ -49,7 +49,8 @@ logger = logging.getLogger(__name__)
 
 NAME = "notifications"
 THREADS = 16
-STAGGER_SECONDS = 0.015
+STAGGER_SECONDS = 0.1
+SLOW_SECONDS = 0.25  # a message on its way for so long holds the next claim up no more
 LAND_SECONDS = 0.2
 EXPIRY_BATCH = 500
 NOT_TOLD = "What came before about this incident was not told either."
@@ -118,6 +119,7 @@ class Delivery:
         self._turn = turn
         self._queue: deque[tuple[Claim, Envelope]] = deque()
         self._flights: dict[Future[Landing], Claim] = {}
+        self._last: Future[Landing] | None = None
         self._took_off_at = 0.0
         self._results: Counter[str] = Counter()
 
@@ -125,7 +127,7 @@ class Delivery:
         try:
             while True:
                 self._land()
-                if not self._queue and not self._turn.is_over():
+                if self._may_claim():
                     self._queue.extend(self._claimed())
                 if self._turn.is_over() and not _may_outlast():
                     break
@@ -138,11 +140,22 @@ class Delivery:
             self._leave()
         return sum(self._results.values())
 
+    def _may_claim(self) -> bool:
+        """A claim takes as long as several receivers do: what lands meanwhile would wait to be
+        settled."""
+        if self._queue or self._turn.is_over():
+            return False
+        return self._last not in self._flights or self._wait_left() < STAGGER_SECONDS - SLOW_SECONDS
+
     def _patience(self) -> float:
         """Until the next may take off, when one waits."""
         if not self._queue or len(self._flights) >= THREADS:
             return LAND_SECONDS
-        return max(self._took_off_at + STAGGER_SECONDS - time.monotonic(), 0.001)
+        return max(self._wait_left(), 0.001)
+
+    def _wait_left(self) -> float:
+        """Until the last one to take off counts as slow."""
+        return self._took_off_at + STAGGER_SECONDS - time.monotonic()
 
     def _claimed(self) -> list[tuple[Claim, Envelope]]:
         room = THREADS - len(self._flights)
@@ -151,14 +164,15 @@ class Delivery:
     def _take_off(self) -> None:
         if not self._queue or len(self._flights) >= THREADS:
             return
-        if self._flights and time.monotonic() - self._took_off_at < STAGGER_SECONDS:
+        if self._last in self._flights and self._wait_left() > 0:
             return
         claim, envelope = self._queue.popleft()
         if self._turn.is_over() or _is_stale(claim):
             settling.hand_back(claim)
             return
         self._took_off_at = time.monotonic()
-        self._flights[_pool().submit(send, claim.channel.type, envelope)] = claim
+        self._last = _pool().submit(send, claim.channel.type, envelope)
+        self._flights[self._last] = claim
 
     def _land(self) -> None:
         for future in [future for future in self._flights if future.done()]:

@@ -1,6 +1,6 @@
 """What a try comes to: for its notification, for its channel, and for those who count.
 
-One transaction a try, fenced by the row's version: a result that comes after the lease is over, or
+Fenced by the row's version: a result that comes after the lease is over, or
 from a process that was thought dead, changes nothing.
 """
 
@@ -35,17 +35,26 @@ CHUNK = 500
 
 
 def settle(claim: Claim, outcome: Outcome, started_at: datetime, ms: int) -> bool:
-    """Write down what came of sending `claim`. `False`: it was somebody else's by then."""
+    """Write down what came of sending `claim`. `False`: it was somebody else's by then.
+
+    A success is first written where it counts, then where it is told of: a process killed between
+    a receiver's answer and the first commit sends twice, so that is kept short. One killed between
+    the two leaves a sent message without its line in the log of tries.
+    """
     with transaction.atomic():
-        done = (
-            _succeed(claim, outcome, started_at)
-            if outcome.ok
-            else _fail(claim, outcome, started_at)
-        )
-        if done:
-            note_attempt(claim.channel, outcome, started_at, ms, notification=claim.leader)
-            metrics.add(*_increments(claim, outcome, started_at))
+        done = _succeed(claim) if outcome.ok else _fail(claim, outcome)
+        if done and not outcome.ok:
+            _tell(claim, outcome, started_at, ms)
+    if done and outcome.ok:
+        with transaction.atomic():
+            _note_success(claim, outcome)
+            _tell(claim, outcome, started_at, ms)
     return done
+
+
+def _tell(claim: Claim, outcome: Outcome, started_at: datetime, ms: int) -> None:
+    note_attempt(claim.channel, outcome, started_at, ms, notification=claim.leader)
+    metrics.add(*_increments(claim, outcome, started_at))
 
 
 def note_attempt(
@@ -133,16 +142,10 @@ def expire_attempt(row: Notification, guard: Q) -> bool:
     return done
 
 
-def _succeed(claim: Claim, outcome: Outcome, started_at: datetime) -> bool:
-    row, channel = claim.leader, claim.channel
-    if not row.advance(NotificationState.SENT):
+def _succeed(claim: Claim) -> bool:
+    if not claim.leader.advance(NotificationState.SENT):
         return False
-    _note_told(row)
-    _note_success(channel)
-    if claim.is_probe:
-        _reopen(channel)
-    if outcome.wait:
-        _hold(channel, outcome.wait)
+    _note_told(claim.leader)
     return True
 
 
@@ -160,19 +163,24 @@ def _note_told(row: Notification) -> None:
         Incident.objects.filter(pk__in=chunk, notified_at=None).update(notified_at=timezone.now())
 
 
-def _note_success(channel: AlertChannel) -> None:
-    """It is well. Written when it was not, as far as its claim knew, or not for a minute."""
-    now = timezone.now()
+def _note_success(claim: Claim, outcome: Outcome) -> None:
+    """The channel is well. Written when it was not, as far as its claim knew, or not for a
+    minute."""
+    now, channel = timezone.now(), claim.channel
     was_well = not (channel.failures_in_row or channel.last_error or channel.is_breaker_open)
-    if was_well and channel.last_success_at and now - channel.last_success_at < FRESH:
-        return
-    AlertChannel.objects.filter(pk=channel.pk).update(
-        last_success_at=now,
-        failures_in_row=0,
-        breaker_seconds=0,
-        failing_since=None,
-        last_error="",
-    )
+    is_fresh = channel.last_success_at and now - channel.last_success_at < FRESH
+    if not (was_well and is_fresh):
+        AlertChannel.objects.filter(pk=channel.pk).update(
+            last_success_at=now,
+            failures_in_row=0,
+            breaker_seconds=0,
+            failing_since=None,
+            last_error="",
+        )
+    if claim.is_probe:
+        _reopen(channel)
+    if outcome.wait:
+        _hold(channel, outcome.wait)
 
 
 def _reopen(channel: AlertChannel) -> None:
@@ -188,7 +196,7 @@ def _hold(channel: AlertChannel, wait: timedelta) -> None:
     AlertChannel.objects.filter(pk=channel.pk, next_send_at__lt=until).update(next_send_at=until)
 
 
-def _fail(claim: Claim, outcome: Outcome, started_at: datetime) -> bool:
+def _fail(claim: Claim, outcome: Outcome) -> bool:
     # The channel first, as a claim locks it first: two orders would deadlock.
     channel = AlertChannel.objects.select_for_update().get(pk=claim.channel.pk)
     row = claim.leader

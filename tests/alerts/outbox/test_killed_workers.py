@@ -6,6 +6,7 @@ import time
 from collections import Counter
 
 import pytest
+from django.utils import timezone
 
 from alerts.channels import add_channel
 from alerts.models import AlertChannel, Incident, Notification
