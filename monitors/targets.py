@@ -77,5 +77,5 @@ def _headers(claim: Claim) -> dict[str, str]:
     )
     try:
         return dict(crypto.open(claim.headers_sealed or "", context=context))
-    except crypto.EncryptionKeyError as error:
+    except crypto.SealError as error:
         raise UnusableConfigurationError("Its headers do not open: enter them again.") from error

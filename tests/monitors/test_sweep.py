@@ -284,3 +284,18 @@ def test_a_configuration_only_sql_can_write_fails_with_a_sentence(
     check = MonitorCheck.objects.get()
     assert (check.success, check.error_code) == (False, "invalid")
     assert "assertion" in (check.error_message or "")
+
+
+def test_headers_sealed_under_a_lost_key_cost_no_other_monitor_its_check(
+    tenant: Tenant, site: Site, sweep: Sweep, settings: Any
+) -> None:
+    broken = add(tenant, site, headers={"X-Token": "t0ken"})
+    tampered = add(tenant, site)
+    Monitor.objects.filter(pk=tampered.pk).update(headers_sealed="written by hand")
+    well = add(tenant, site)
+    settings.ENCRYPTION_KEY = "5a" * 32
+    sweep_until_idle(sweep)
+
+    messages = dict(MonitorCheck.objects.values_list("monitor_id", "error_message"))
+    refusal = "Its headers do not open: enter them again."
+    assert messages == {broken.pk: refusal, tampered.pk: refusal, well.pk: None}
