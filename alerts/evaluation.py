@@ -54,7 +54,7 @@ class Tally:
 def evaluate_rules(scope: Scope = WHOLE) -> Tally:
     """Judge all rules there are for `scope`. One kind's failure leaves the others alone."""
     started, at = time.monotonic(), timezone.now()
-    tally = Tally(adopted=adopt_foreign(at))
+    tally = Tally(adopted=_adopted(at))
     for kind, rules in _rules_by_kind(scope).items():
         try:
             tally.add(_evaluate_kind(kind, rules, scope, at))
@@ -63,6 +63,14 @@ def evaluate_rules(scope: Scope = WHOLE) -> Tally:
             logger.exception("alert rules of kind %s could not be judged", kind)
     _report(tally, time.monotonic() - started)
     return tally
+
+
+def _adopted(at: datetime) -> int:
+    try:
+        return adopt_foreign(at)
+    except Exception:  # a row that cannot even be read must not end all alerting
+        logger.exception("incidents of other programs could not be adopted")
+        return 0
 
 
 @contextmanager

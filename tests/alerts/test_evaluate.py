@@ -146,6 +146,41 @@ def test_an_incident_of_the_orm_is_adopted_too() -> None:
     assert Notification.objects.count() == 1
 
 
+def test_an_incident_that_cannot_be_read_stops_no_alerting() -> None:
+    monitor, rule = watched(threshold=1)
+    unreadable = "infinity" if connection.vendor == "postgresql" else "yesterday"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO incidents (id, alert_rule_id, started_at, status) "
+            "VALUES (%s, %s, %s, 'open')",
+            [_uuid(uuid.uuid4()), _uuid(rule.pk), unreadable],
+        )
+    make_checks(monitor, False)
+    evaluate()
+    ours = Incident.objects.filter(announced_at__isnull=False)
+    assert list(ours.values_list("monitor", "status")) == [(monitor.pk, "open")]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_second_spelling_of_an_open_incident_stops_no_alerting() -> None:
+    if connection.vendor == "postgresql":
+        pytest.skip("PostgreSQL knows UUIDs however they are spelt.")
+    monitor, rule = watched()
+    make_incident(alert_rule=rule, monitor=monitor)
+    other = make_monitor(tenant=monitor.tenant)
+    insert = (
+        "INSERT INTO incidents (id, monitor_id, alert_rule_id, started_at, status) "
+        "VALUES (%s, %s, %s, %s, 'open')"
+    )
+    with connection.constraint_checks_disabled(), connection.cursor() as cursor:
+        for about in (monitor, other):
+            values = [uuid.uuid4(), about.pk, rule.pk, timezone.now()]
+            cursor.execute(insert, [str(value) for value in values])
+    evaluate()
+    adopted = Incident.objects.filter(events__kind="adopted")
+    assert list(adopted.values_list("monitor", flat=True)) == [other.pk]
+
+
 def test_a_resolved_incident_of_another_program_is_told_to_nobody() -> None:
     monitor, rule = watched()
     Incident.objects.create(monitor=monitor, alert_rule=rule, status="resolved")
