@@ -139,3 +139,11 @@ def test_a_window_with_a_rule_that_means_nothing_is_refused(caller: Caller) -> N
     made = caller.post("/maintenance-windows", **window, rrule="FREQ=WEEKLY;BYDAY=SU")
     assert (made.status, made.body["duration_minutes"]) == (201, 60)
     assert caller.delete(f"/maintenance-windows/{made.body['id']}").status == 204
+
+
+def test_headers_whose_key_is_lost_hide_no_monitor(caller: Caller, settings: Any) -> None:
+    made = caller.post("/monitors", name="Shop", url=URL, headers={"X-Token": "t0ken"}).body
+    settings.ENCRYPTION_KEY = "5a" * 32
+    listed = caller.get("/monitors")
+    assert (listed.status, listed.body["items"][0]["header_names"]) == (200, [])
+    assert caller.get(f"/monitors/{made['id']}").status == 200
