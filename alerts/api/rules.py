@@ -73,7 +73,7 @@ class RulePatch(Input):
     severity: Severity = Severity.CRITICAL
 
 
-class RuleOut(Schema):
+class AlertRuleOut(Schema):
     id: UUID = Field(examples=[EXAMPLE_ID])
     name: str
     kind: RuleKind
@@ -107,7 +107,7 @@ class RuleFilters(Schema):
     monitor: UUID | None = None
 
 
-@router.get("/alert-rules", response=list[RuleOut])
+@router.get("/alert-rules", response=list[AlertRuleOut])
 @paged
 def list_rules(request: TenantRequest, filters: Query[RuleFilters]) -> QuerySet[AlertRule]:
     """Your alert rules by name."""
@@ -115,19 +115,19 @@ def list_rules(request: TenantRequest, filters: Query[RuleFilters]) -> QuerySet[
     return rules.prefetch_related("channels").order_by("name", "pk")
 
 
-@router.post("/alert-rules", response={201: RuleOut, 404: ErrorOut})
+@router.post("/alert-rules", response={201: AlertRuleOut, 404: ErrorOut})
 def create_rule(request: TenantRequest, body: RuleIn) -> Status[AlertRule]:
     """Add a rule."""
     return Status(201, add_rule(request.tenant, **_fields(request, body.model_dump())))
 
 
-@router.get("/alert-rules/{rule_id}", response=RuleOut)
+@router.get("/alert-rules/{rule_id}", response=AlertRuleOut)
 def get_rule(request: TenantRequest, rule_id: UUID) -> AlertRule:
     """One rule."""
     return own_or_404(request, AlertRule, rule_id)
 
 
-@router.patch("/alert-rules/{rule_id}", response={200: RuleOut, 409: ErrorOut})
+@router.patch("/alert-rules/{rule_id}", response={200: AlertRuleOut, 409: ErrorOut})
 def patch_rule(request: TenantRequest, rule_id: UUID, body: RulePatch) -> AlertRule:
     """Change it; incidents it would no longer open are resolved at the next evaluation."""
     rule = own_or_404(request, AlertRule, rule_id)

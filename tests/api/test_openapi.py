@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
+from collections.abc import Iterator
 
 import pytest
 from django.test import Client
+from ninja import Schema
 
+import hostmaster.api  # noqa: F401 - knows all schemas
 from hostmaster.core.tenants.models import Role
 from tests.factories import bearer, make_token
 
@@ -28,6 +32,23 @@ def test_every_operation_needs_authentication(client: Client) -> None:
 
     assert len(operations) >= 7
     assert all(operation["security"] for operation in operations)
+
+
+def test_no_two_schemas_have_one_name() -> None:
+    """The document knows them by their names alone: the second would take the first's place."""
+
+    def below(schema: type[Schema]) -> Iterator[type[Schema]]:
+        for each in schema.__subclasses__():
+            yield each
+            yield from below(each)
+
+    names = Counter(
+        each.__name__
+        for each in set(below(Schema))
+        if each.__name__.endswith(("In", "Out")) and not each.__module__.startswith("tests.")
+    )
+    assert len(names) > 40
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_each_operation_documents_its_errors(client: Client) -> None:

@@ -132,6 +132,13 @@ def test_the_list_is_ones_own_latest_first_and_filtered(caller: Caller) -> None:
     assert caller.get("/scans", created_from="2026-01-01T00:00:00").fields == ["query.created_from"]
 
 
+@pytest.mark.both_databases
+@pytest.mark.parametrize("offset", ["+00:00", "+16:25", "-23:59"])
+def test_an_instant_may_have_any_offset(caller: Caller, offset: str) -> None:
+    answer = caller.get("/scans", created_from=f"2026-01-01T00:00:00{offset}")
+    assert answer.status == 200, answer
+
+
 def test_the_detail_holds_the_errors_and_what_aws_did_not_show(caller: Caller) -> None:
     entry = {
         "at": timezone.now().isoformat(),

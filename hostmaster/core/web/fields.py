@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from ninja import Field, Schema
@@ -25,7 +25,7 @@ def _in_reach(instant: datetime) -> datetime:
     # Beyond, the conversion to UTC overflows.
     if not 1970 <= instant.year <= 9000:
         raise ValueError("An instant lies between the years 1970 and 9000.")
-    return instant
+    return instant.astimezone(UTC)  # PostgreSQL takes no offset of 16 hours, Python one of 23
 
 
 Instant = Annotated[AwareDatetime, AfterValidator(_in_reach)]
