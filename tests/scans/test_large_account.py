@@ -22,7 +22,7 @@ from tests.aws_simulator.seed import FOUR_REGIONS, seed, terminate
 from tests.factories import bearer, make_tenant, make_token
 from tests.projects import Project
 
-pytestmark = [pytest.mark.services, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.services, pytest.mark.timeout(900)]
 
 INSTANCES, UNATTACHED, ADDRESSES = 2000, 300, 40
 TIMES = {"last_seen_at", "last_job_id", "updated_at", "evidence"}
@@ -32,6 +32,7 @@ DENIED, SHRUNK = "eu-central-1", "us-east-1"
 @pytest.fixture(autouse=True)
 def _quick(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.AWS_ATTEMPTS = 2
+    settings.AWS_READ_TIMEOUT_SECONDS = 120  # the simulator answers 500 instances slowly
     monkeypatch.setattr(clients, "RETRY_MODE", "standard")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 
 from scans.aws.simulator import Simulator
 from scans.models import Instance, Recommendation, Resource, ScanJob
@@ -76,7 +77,13 @@ def scanned(account: Any) -> ScanJob:
     return job
 
 
-def test_truths_of_an_estate_are_found_through_a_whole_scan(aws_simulator: Simulator) -> None:
+@pytest.mark.timeout(600)
+def test_truths_of_an_estate_are_found_through_a_whole_scan(
+    aws_simulator: Simulator, settings: Settings
+) -> None:
+    # The simulator looks at each figure anew for each hour asked: beside other work longer than
+    # the 30 s after which AWS is asked once more, which would give it the same work again.
+    settings.AWS_READ_TIMEOUT_SECONDS = 300
     url = aws_simulator.endpoint_url
     planted = estate.build(url, REGION)
     put_usage(url, planted.instance_id, 60, 5e9)
