@@ -156,6 +156,10 @@ def logging_settings(log_format: str, level: str) -> dict[str, Any]:
         "django": {"handlers": [], "level": max(number, logging.INFO), "propagate": True},
         "django.server": {"handlers": [], "level": max(number, logging.INFO), "propagate": True},
         "django-q": {"level": max(number, logging.INFO)},
+        # The web server's own handlers mask nothing, and some addresses are secrets. Its levels
+        # stay: `--log-level` says them.
+        "uvicorn": {"handlers": [], "propagate": True},
+        "uvicorn.access": {"handlers": [], "propagate": True},
     }
     loggers |= {name: {"level": max(number, quiet)} for name, quiet in _QUIET.items()}
     formatter = "hostmaster.core.logs.JsonFormatter"

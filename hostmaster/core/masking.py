@@ -79,6 +79,8 @@ _RULES: tuple[_Rule, ...] = (
         rf"\1{MASK}",
     ),
     _rule("hook", r"""(?i)(/(?:web)?hooks?(?:b2)?/)[^\s"'<>?#)]+""", rf"\1{MASK}"),
+    # Whoever knows the address of a heartbeat may send it.
+    _rule("/heartbeats/", r"""(/heartbeats/)[^\s"'<>?#)]+""", rf"\1{MASK}"),
     _rule("/services/", r"(/services/)T\w+/B\w+/\w+", rf"\1{MASK}"),
     _rule("/bot", r"(/bot)\d+:[\w-]+", rf"\1{MASK}"),
     _rule("max retries", r"(Max retries exceeded with url: )\S+", rf"\1{MASK}"),

@@ -1,4 +1,6 @@
-"""Forty planted secrets, three ways a scan can end, real processes: nobody finds one afterwards."""
+"""Planted secrets, scans that end in three ways, monitors and channels that fail, real processes:
+nobody finds one afterwards.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +23,15 @@ from django.db import connection
 from django.urls import reverse
 from django_q.models import OrmQ, Task
 
+from alerts.models import AlertChannel, AlertRule, DeliveryAttempt, Incident
 from hostmaster.core.jobs import doorbells
 from hostmaster.core.jobs.lanes import Lane
 from hostmaster.core.tenants.models import Role, Tenant
+from monitors.models import Monitor, MonitorCheck
+from monitors.services import headers_of
 from scans.aws.accounts import open_keys
 from scans.models import Account, ScanJob
+from tests.alerts.receiver import Answer, Received, Receiver
 from tests.aws_simulator.fault_proxy import Fault, FaultProxy
 from tests.aws_simulator.seed import seed
 from tests.concurrency.processes import stop, wait_for
@@ -38,6 +44,8 @@ pytestmark = [pytest.mark.services, pytest.mark.both_databases, pytest.mark.time
 REGION = "eu-west-1"
 NOT_SECRET = "plainly visible account"  # found wherever we look: the search itself works
 PAGES_A_MODEL = 10
+
+WITH_FORMS = {Monitor, AlertChannel, AlertRule}
 
 Keys = dict[str, str]
 
@@ -120,14 +128,17 @@ class Web:
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}{path}"
 
-    def call(self, method: str, path: str, token: str = "", body: Any = None) -> Any:
-        """Ask the API; the answer is heard by the aviary."""
+    def call(
+        self, method: str, path: str, token: str = "", body: Any = None, *, is_heard: bool = True
+    ) -> Any:
+        """Ask the API; the answer is heard by the aviary, unless it is the one that tells."""
         headers = {"Authorization": f"Bearer {token}"}
         answer = requests.request(
             method, self.url(f"/api/v1{path}"), headers=headers, json=body, timeout=30
         )
-        self._aviary.hear(f"{method} {path}", answer.text + str(answer.headers))
-        return answer.json()
+        if is_heard:
+            self._aviary.hear(f"{method} {path}", answer.text + str(answer.headers))
+        return answer.json() if answer.content else None
 
     def page(self, path: str, **form: str) -> str:
         """A page of the admin; with a form, POSTed."""
@@ -152,11 +163,14 @@ def aviary(project_env: Project) -> Aviary:
     aviary.plant("SECRET_KEY", environment["SECRET_KEY"])
     aviary.plant("ENCRYPTION_KEY", environment["ENCRYPTION_KEY"])
     old = [aviary.plant(f"old encryption key {n}", secrets.token_hex(32)) for n in range(2)]
+    mail = aviary.plant("password of the mail server", secrets.token_hex(12))
     environment |= {
         "ENCRYPTION_KEYS_OLD": ",".join(old),
         "METRICS_TOKEN": aviary.plant("METRICS_TOKEN", f"canary_{secrets.token_hex(12)}"),
         "LOG_LEVEL": "DEBUG",
         "LOG_FORMAT": "json",
+        "HOSTMASTER_ALLOWED_NETWORKS": "127.0.0.1/32",
+        "EMAIL_URL": f"smtp://mailer:{mail}@127.0.0.1:9",
     }
     return aviary
 
@@ -251,6 +265,8 @@ def admin_pages() -> Iterator[str]:
         yield reverse(f"{name}_changelist")
         for pk in list(model._default_manager.values_list("pk", flat=True)[:PAGES_A_MODEL]):
             yield reverse(f"{name}_change", args=[pk])
+            if model in WITH_FORMS:
+                yield reverse(f"{name}_edit", args=[pk])
 
 
 def api_pages(tenant: Tenant) -> Iterator[str]:
@@ -307,6 +323,19 @@ def test_no_secret_is_found_after_a_good_a_refused_and_a_timed_out_scan(
     for path in api_pages(tenant):
         web.call("GET", path, tokens[Role.ADMIN])
 
+    look_everywhere(web, aviary)
+
+    assert len(aviary.planted) == 41
+    assert aviary.found() == []
+    assert_the_search_works(aviary, good[0])
+    account = Account.objects.get(name=f"{NOT_SECRET}, shapeless, good")
+    planted = aviary.planted[f"secret_access_key of {account.name}"]
+    assert open_keys(account).secret_access_key == planted, "and the keys are still there"
+    assert not ScanJob.objects.exclude(credentials_sealed=None).exists()
+
+
+def look_everywhere(web: Web, aviary: Aviary) -> None:
+    """Each page of the admin, each column of each table, the queue, the web server's log."""
     password = aviary.plant("an administrator's password", f"canary_{secrets.token_hex(8)}")
     hasher = PBKDF2PasswordHasher()  # the server's; the tests' own is a cheap one
     User.objects.filter(pk=make_staff(username="canary").pk).update(
@@ -318,19 +347,10 @@ def test_no_secret_is_found_after_a_good_a_refused_and_a_timed_out_scan(
     )
     for path in admin_pages():
         web.page(path)
-
     for table, text in every_row():
         aviary.hear(f"table {table}", text)
     aviary.hear("queue rows and their results", queue_rows())
     aviary.hear("log of the web server", web.log())
-
-    assert len(aviary.planted) == 40
-    assert aviary.found() == []
-    assert_the_search_works(aviary, good[0])
-    account = Account.objects.get(name=f"{NOT_SECRET}, shapeless, good")
-    planted = aviary.planted[f"secret_access_key of {account.name}"]
-    assert open_keys(account).secret_access_key == planted, "and the keys are still there"
-    assert not ScanJob.objects.exclude(credentials_sealed=None).exists()
 
 
 def assert_the_search_works(aviary: Aviary, job: str) -> None:
@@ -346,3 +366,102 @@ def assert_the_search_works(aviary: Aviary, job: str) -> None:
     }.items():
         texts = [text for where, text in aviary.texts.items() if re.search(place, where)]
         assert any(visible in text for text in texts), f"{visible} is not in {place}"
+
+
+def reflect(received: Received) -> Answer:
+    """A receiver that repeats whatever it is sent, as an error."""
+    text = f"{received.path} {received.headers} {received.body.decode(errors='replace')}"
+    headers = {"X-Seen": received.path, "Location": received.path}
+    return Answer(status=403, body=text.encode(), headers=headers)
+
+
+@pytest.fixture
+def mirror() -> Iterator[Receiver]:
+    with Receiver(reflect) as receiver:
+        yield receiver
+
+
+def test_no_secret_of_monitors_and_channels_is_found_after_they_failed(
+    project_env: Project, aviary: Aviary, web: Web, mirror: Receiver
+) -> None:
+    tenant = make_tenant()
+    token = make_token(tenant=tenant, role=Role.ADMIN).plain_text
+    aviary.plant("token of an admin", token.rpartition("_")[2])
+
+    def secret(name: str) -> str:
+        return aviary.plant(name, f"canary-{secrets.token_hex(8)}")
+
+    def make(path: str, body: Any) -> Any:
+        return web.call("POST", path, token, body, is_heard=False)
+
+    channels = []
+    for kind in ("webhook", "discord", "slack"):
+        url = mirror.url(f"/{secret(f'URL of a {kind}')}")
+        body = {"name": f"{NOT_SECRET} {kind}", "type": kind, "config": {"url": url}}
+        channels.append(make("/alert-channels", body))
+    aviary.plant("secret of a webhook", channels[0]["secret"].removeprefix("whsec_"))
+    address = f"{secret('an address')}@example.com"
+    config = {"to": [address]}
+    channels.append(make("/alert-channels", {"name": "mail", "type": "email", "config": config}))
+
+    authorization = secret("a monitor's header")
+    monitor = make(
+        "/monitors",
+        {
+            "name": NOT_SECRET,
+            "url": mirror.url("/watched"),
+            "method": "POST",
+            "expected_status": "403",
+            "headers": {"Authorization": f"Bearer {authorization}", "X-Key": authorization},
+            "assertions": [
+                {"source": "header", "target": "x-seen", "op": "==", "value": "something else"}
+            ],
+            "retries": 0,
+            "interval_seconds": 1,
+        },
+    )
+    push = make("/monitors", {"name": "Backup", "kind": "push"})
+    aviary.plant("a push token", push["push_token"])
+    told = [channel["id"] for channel in channels]
+    rule = {"name": "down", "kind": "down", "threshold": 1, "channels": told}
+    make("/alert-rules", rule)
+
+    cluster = project_env.start("qcluster")
+    wait_for(lambda: Incident.objects.exists(), 60, "an incident opens")
+    wait_for(
+        lambda: DeliveryAttempt.objects.values("channel").distinct().count() >= len(channels),
+        60,
+        "each channel was tried",
+    )
+    web.call("POST", f"/heartbeats/{push['push_token']}", is_heard=False)
+    web.call("POST", f"/heartbeats/{aviary.plant('a wrong push token', secrets.token_hex(20))}")
+    for channel in told:
+        web.call("POST", f"/alert-channels/{channel}/test", token)
+    rotated = make(f"/alert-channels/{told[0]}/rotate-secret", None)["secret"]
+    aviary.plant("a new secret of a webhook", rotated.removeprefix("whsec_"))
+    renewed = make(f"/monitors/{push['id']}/push-token", None)["push_token"]
+    aviary.plant("a new push token", renewed)
+    wrong = {"name": "x", "type": "slack", "config": {"url": f"ftp://{secret('a wrong URL')}/"}}
+    web.call("POST", "/alert-channels", token, wrong)
+    headers = {"X": f"{secret('a wrong header')}\n"}
+    web.call("PATCH", f"/monitors/{monitor['id']}", token, {"version": 1, "headers": headers})
+    assert stop(cluster) == 0
+    aviary.hear("log of the workers", project_env.log(cluster))
+    exported = project_env.manage("monitors", "export")
+    aviary.hear("monitors export", exported.stdout + exported.stderr)
+    for path in (
+        *("/monitors", f"/monitors/{monitor['id']}", f"/monitors/{monitor['id']}/checks"),
+        *("/alert-channels", "/alert-rules", "/incidents", "/notifications", "/silences"),
+        *(f"/alert-channels/{channel}" for channel in told),
+    ):
+        web.call("GET", path, token)
+    look_everywhere(web, aviary)
+
+    assert any(authorization in str(received.headers) for received in mirror.received)
+    assert MonitorCheck.objects.filter(success=False, monitor=monitor["id"]).exists()
+    assert aviary.found() == []
+    for place in ("table monitors", "GET /monitors", "/admin/monitors/monitor/", "monitors export"):
+        texts = [text for where, text in aviary.texts.items() if place in where]
+        assert any(NOT_SECRET in text for text in texts), f"{NOT_SECRET} is not in {place}"
+    stored = headers_of(Monitor.objects.get(pk=monitor["id"]))
+    assert stored["Authorization"] == f"Bearer {authorization}", "and the headers are still there"

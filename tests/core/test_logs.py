@@ -130,6 +130,7 @@ forms = {
     "slack path": ("url: /services/T01/B02/{} (Caused", text_of(string.ascii_letters, 24)),
     "teams": ("https://x.webhook.office.com/webhookb2/{}/a", text_of(URL_SAFE, 30)),
     "telegram": ("https://api.telegram.org/bot123:{}/sendMessage", text_of(URL_SAFE, 35)),
+    "heartbeat": ("GET /api/v1/heartbeats/{} HTTP/1.1", text_of(URL_SAFE, 43)),
     "urllib3": ("Max retries exceeded with url: /in/{} (Caused by X)", text_of(URL_SAFE, 12)),
     "signed url": ("https://b.example/k?X-Amz-Signature={}&x=1", text_of(string.hexdigits, 64)),
     "jwt": ("got eyJhbGciOiJIUzI1NiJ9.{}.c2ln", text_of(URL_SAFE, 20, 90)),
