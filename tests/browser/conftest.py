@@ -11,14 +11,23 @@ from django.test import override_settings
 from django.utils import timezone
 from pytest_django import DjangoDbBlocker
 
+from alerts.incidents import open_incidents
+from alerts.models import AlertRule, DeliveryAttempt, Incident, Notification
+from alerts.services import silence
 from hostmaster.core.health.heartbeats import beat
 from hostmaster.core.health.models import ComponentState, Status
 from hostmaster.core.jobs.lanes import Lane
 from hostmaster.core.jobs.schedules import set_up_schedules
+from hostmaster.core.tenants.models import Tenant
+from hostmaster.site.first_steps import first_watch
+from monitors.models import Monitor, MonitorRun
+from monitors.services import add_maintenance
 from scans.models import AccountStatus, ScanState, ScanUnit, UnitOutcome
 from tests.admin.conftest import make_failed_scan
 from tests.factories import (
     make_account,
+    make_channel,
+    make_checks,
     make_instance,
     make_recommendation,
     make_resource,
@@ -100,5 +109,71 @@ def _fill() -> None:
     make_recommendation(account=account, title="Volume old-database is attached to nothing")
     set_up_schedules()
     beat("worker", Lane.SCANS, "scans-1")
+    _fill_monitors(account.tenant)
     for component, status in (("database", Status.HEALTHY), ("queue", Status.DEGRADED)):
         ComponentState.objects.create(component=component, status=status, message="A sentence.")
+
+
+def _fill_monitors(tenant: Tenant) -> None:
+    """As after quickstart, with a channel that was tried: one is well, one is down."""
+    watch = first_watch(tenant, "http://127.0.0.1:8000")
+    well, down = watch.monitors
+    now = timezone.now()
+    Monitor.objects.filter(pk=well.pk).update(
+        status="up", tags=["production", "eu"], status_since=now - timedelta(days=2)
+    )
+    reason = "Nobody answers at 127.0.0.1:9."
+    Monitor.objects.filter(pk=down.pk).update(status="down", status_reason=reason)
+    chain = [
+        {
+            "subject": "CN=status.example.com",
+            "issuer": "CN=Some CA,O=Example",
+            "not_after": str(now + timedelta(days=9)),
+            "sans": ["status.example.com"],
+        }
+    ]
+    MonitorRun.objects.filter(pk=well.pk).update(
+        last_checked_at=now,
+        last_response_ms=23,
+        last_status_code=200,
+        ssl_valid=True,
+        ssl_expires_at=now + timedelta(days=9),
+        certificates=chain,
+    )
+    for monitor, state in ((well, "up"), (down, "down")):
+        monitor.intervals.filter(ended_at=None).delete()
+        monitor.intervals.create(state=state, started_at=now - timedelta(days=2))
+    make_checks(well, *[True] * 25, status_code=200, response_time_ms=23, dns_ms=1, ttfb_ms=20)
+    make_checks(down, *[False] * 5, error_code="connect", error_message=reason)
+    rule = AlertRule.objects.get(kind="down")
+    rule.channels.set([make_channel(tenant=tenant, name="On call")])
+    wanted = Incident(
+        tenant=tenant,
+        alert_rule=rule,
+        monitor=down,
+        subject=f"monitor:{down.pk}",
+        title=f"{down.name} is down",
+        severity=rule.severity,
+        trigger_value=f"3 checks in a row failed. {reason}",
+    )
+    open_incidents([wanted], now)
+    owed = Notification.objects.get()
+    DeliveryAttempt.objects.create(
+        tenant=owed.tenant,
+        channel=owed.channel,
+        notification=owed,
+        ms=41,
+        status_code=503,
+        error_class="status",
+        error="The receiver answered 503.",
+        reply="busy",
+    )
+    silence(tenant, reason="Moving house", until=now + timedelta(hours=4), monitor=well)
+    add_maintenance(
+        tenant,
+        name="Sunday night",
+        starts_at=now + timedelta(days=2),
+        duration=timedelta(hours=2),
+        rrule="FREQ=WEEKLY",
+        tags=["eu"],
+    )

@@ -22,6 +22,19 @@ LISTS = (
     "/admin/scans/resource/",
     "/admin/scans/recommendation/",
     "/admin/jobs/schedulestate/",
+    "/admin/monitors/monitor/",
+    "/admin/monitors/monitor/add/",
+    "/admin/monitors/monitorcheck/",
+    "/admin/monitors/maintenancewindow/",
+    "/admin/monitors/maintenancewindow/add/",
+    "/admin/alerts/alertrule/",
+    "/admin/alerts/alertrule/add/",
+    "/admin/alerts/alertchannel/",
+    "/admin/alerts/alertchannel/add/",
+    "/admin/alerts/incident/",
+    "/admin/alerts/silence/",
+    "/admin/alerts/silence/add/",
+    "/admin/alerts/notification/",
 )
 
 
@@ -119,4 +132,25 @@ def test_running_scan_is_cancelled_only_after_a_yes(browser: Browser) -> None:
 
     assert "1 scan cancelled: AWS scan of Production." in page.inner_text(".messagelist")
     assert "– Cancelled" in page.inner_text(".headline")
+    assert browser.complaints == []
+
+
+def test_monitor_that_is_down_leads_to_its_incident_and_who_was_told(browser: Browser) -> None:
+    page = browser.page
+    browser.sign_in()
+    browser.open("/admin/monitors/monitor/?status__exact=down")
+    page.click("text=A port where nobody listens")
+    assert "✗ Down" in page.inner_text(".headline")
+    assert "Nobody answers at 127.0.0.1:9." in page.inner_text(".why-failed")
+    page.click("text=A port where nobody listens is down")
+    assert "● Open" in page.inner_text(".headline")
+    assert "503" in page.inner_text("section:has-text('Who was told')")
+    page.click("button:has-text('Acknowledge')")
+    assert "1 incident acknowledged" in page.inner_text(".messagelist")
+    page.click("text=Add note…")
+    page.fill("#id_note", "Nobody ever listens there.")
+    page.click("input[value='Add note']")
+
+    assert "◐ Acknowledged" in page.inner_text(".headline")
+    assert "Nobody ever listens there." in page.inner_text("section:has-text('Timeline')")
     assert browser.complaints == []
