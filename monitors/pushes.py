@@ -21,13 +21,14 @@ class UnknownPushTokenError(LookupError):
 def record_push(token: str) -> Monitor:
     """The watched thing lives: a successful check, and its next call is awaited from now. Raises
     `UnknownPushTokenError`."""
-    monitors = Monitor.objects.filter(kind=MonitorKind.PUSH, enabled=True)
-    monitor = monitors.filter(push_token_hash=hash_of(token)).first() if token else None
-    if monitor is None:
-        raise UnknownPushTokenError(str(UnknownPushTokenError.__doc__))
+    monitor = _called_by(token)
     scheduling.follow_enabled([monitor.pk])
     with transaction.atomic():
-        run = MonitorRun.objects.select_for_update().get(pk=monitor.pk)
+        run = MonitorRun.objects.select_for_update().filter(pk=monitor.pk).first()
+        # Again, now that nobody edits it: a call by an older configuration would not count.
+        monitor = _called_by(token)
+        if run is None:
+            raise UnknownPushTokenError(str(UnknownPushTokenError.__doc__))
         # As a claim does: a worker that was about to call it overdue has lost it now.
         MonitorRun.objects.filter(pk=run.pk).update(seq=F("seq") + 1)
         run.seq += 1
@@ -35,4 +36,12 @@ def record_push(token: str) -> Monitor:
         claim = claim_of(monitor, run, now)
         settling.settle([Result(claim, Observation(success=True), now, now)])
     monitor.refresh_from_db()
+    return monitor
+
+
+def _called_by(token: str) -> Monitor:
+    monitors = Monitor.objects.filter(kind=MonitorKind.PUSH, enabled=True)
+    monitor = monitors.filter(push_token_hash=hash_of(token)).first() if token else None
+    if monitor is None:
+        raise UnknownPushTokenError(str(UnknownPushTokenError.__doc__))
     return monitor

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from hostmaster.core.tenants.models import Tenant
@@ -83,3 +86,24 @@ def test_a_paused_one_takes_no_calls(monitor: Monitor) -> None:
     services.pause(monitor)
     with pytest.raises(services.UnknownPushTokenError):
         services.record_push(token)
+
+
+def test_a_call_counts_though_the_monitor_is_edited_meanwhile(monitor: Monitor) -> None:
+    """Once the token was looked up, before the run is locked."""
+    edits: list[Monitor] = []
+
+    def edit_after_lookup(
+        execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]
+    ) -> Any:
+        found = execute(sql, params, many, context)
+        if "push_token_hash" in sql and not edits:
+            edits.append(monitor)
+            services.edit_monitor(Monitor.objects.get(pk=monitor.pk), name="Nightly backup")
+        return found
+
+    with connection.execute_wrapper(edit_after_lookup):
+        called = services.record_push(monitor.push_token)
+
+    assert edits
+    assert (called.name, called.status) == ("Nightly backup", "up")
+    assert 85 < wait_seconds() <= 90
