@@ -39,7 +39,7 @@ from alerts.transports.catalogue import transport_for
 from hostmaster.core import logs
 from hostmaster.core.clock import DatabaseNow
 from hostmaster.core.crypto import SealError
-from hostmaster.core.jobs import drains
+from hostmaster.core.jobs import drains, stopping
 from hostmaster.core.jobs.drains import Turn
 from hostmaster.core.jobs.leases import is_owner_dead
 from hostmaster.core.jobs.models import ScheduleState
@@ -86,9 +86,7 @@ def run_notification() -> JobReport:
 
 def expire_old() -> int:
     """Notifications whose time ran out while their channel was away: dead letters from here on."""
-    late = Notification.objects.filter(
-        state=NotificationState.PENDING, deliver_by__lt=DatabaseNow()
-    )
+    late = claims.waiting().filter(deliver_by__lt=DatabaseNow())
     return sum(row.advance(NotificationState.EXPIRED) for row in late[:EXPIRY_BATCH])
 
 
@@ -166,8 +164,13 @@ class Delivery:
             return
         if self._last in self._flights and self._wait_left() > 0:
             return
+        self._launch()
+
+    def _launch(self) -> None:
+        """Also past the turn: what was claimed has used up a message of its channel's minute, and
+        a digest may have cost more than a turn to put together."""
         claim, envelope = self._queue.popleft()
-        if self._turn.is_over() or _is_stale(claim):
+        if stopping.is_stopping() or _is_stale(claim):
             settling.hand_back(claim)
             return
         self._took_off_at = time.monotonic()
@@ -184,9 +187,9 @@ class Delivery:
             self._results["sent" if landing.outcome.ok else "failed"] += 1
 
     def _leave(self) -> None:
-        """Hand back what did not go out; what is on its way lands by itself."""
-        for claim, _ in self._queue:
-            settling.hand_back(claim)
+        """What is claimed still goes out, and what is on its way lands by itself."""
+        while self._queue:
+            self._launch()
         for future, claim in self._flights.items():
             future.add_done_callback(_Straggler(claim))
         if self._results["sent"]:

@@ -238,3 +238,15 @@ def test_the_row_of_a_channel_holds_no_plain_text_of_its_config(receiver: Receiv
     assert "127.0.0.1" not in stored
     assert "whsec_" not in stored
     assert Incident.objects.count() == DeliveryAttempt.objects.count() == 0
+
+
+def test_what_a_message_under_way_tells_does_not_expire_beside_it(receiver: Receiver) -> None:
+    incident = make_told_incident(make_webhook(receiver))
+    (leader,) = enqueue(incident, "opened")
+    (folded,) = enqueue(incident, "acknowledged")
+    claims.fold(leader, [folded])
+    (claim,) = claims.claim_some(1)
+    Notification.objects.update(deliver_by=timezone.now() - timedelta(seconds=1))
+    assert delivery.expire_old() == 0
+    assert settling.settle(claim, Outcome(True, 200), timezone.now(), 5)
+    assert set(Notification.objects.values_list("state", flat=True)) == {State.SENT}
