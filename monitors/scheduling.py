@@ -95,7 +95,8 @@ def _follow(keys: list[UUID], seen: list[Monitor]) -> int:
     MonitorRun.objects.bulk_create(
         [run for key, run in new.items() if key not in old], ignore_conflicts=True
     )
-    runs = {run.pk: run for run in MonitorRun.objects.select_for_update().filter(pk__in=keys)}
+    locked = MonitorRun.objects.select_for_update().filter(pk__in=keys).order_by("pk")
+    runs = {run.pk: run for run in locked}
     # Read again, now that whoever was at it has committed.
     monitors = [m for m in _unscheduled(keys) if m.pk in runs]
     switched = [monitor for monitor in monitors if monitor.pk in old]
