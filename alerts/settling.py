@@ -198,7 +198,9 @@ def _hold(channel: AlertChannel, wait: timedelta) -> None:
 
 def _fail(claim: Claim, outcome: Outcome) -> bool:
     # The channel first, as a claim locks it first: two orders would deadlock.
-    channel = AlertChannel.objects.select_for_update().get(pk=claim.channel.pk)
+    channel = AlertChannel.objects.select_for_update().filter(pk=claim.channel.pk).first()
+    if channel is None:
+        return False  # deleted meanwhile, with all it was owed
     row = claim.leader
     to, fields = _next_step(claim, outcome)
     fields |= {"errors": _with_error(row, outcome), **_without_lease()}

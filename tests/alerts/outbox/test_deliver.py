@@ -250,3 +250,14 @@ def test_what_a_message_under_way_tells_does_not_expire_beside_it(receiver: Rece
     assert delivery.expire_old() == 0
     assert settling.settle(claim, Outcome(True, 200), timezone.now(), 5)
     assert set(Notification.objects.values_list("state", flat=True)) == {State.SENT}
+
+
+@pytest.mark.parametrize("outcome", [Outcome(True, 200), Outcome(False, 500, "status", "No.")])
+def test_a_channel_deleted_while_a_message_is_under_way_ends_no_turn(
+    receiver: Receiver, outcome: Outcome
+) -> None:
+    channel = make_webhook(receiver)
+    enqueue(make_told_incident(channel), "opened")
+    (claim,) = claims.claim_some(1)
+    AlertChannel.objects.get(pk=channel.pk).delete()
+    assert not settling.settle(claim, outcome, timezone.now(), 5)
