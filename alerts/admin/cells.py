@@ -60,13 +60,13 @@ def told(incident: Incident) -> SafeString | str:
     return instant(incident.notified_at)
 
 
-def link(row: Any) -> SafeString | str:
+def link(row: Any, text: str = "") -> SafeString | str:
     """To the page of any row that has one."""
     if row is None:
         return NOTHING
     options = row._meta
     address = reverse(f"admin:{options.app_label}_{options.model_name}_change", args=[row.pk])
-    return format_html('<a href="{}">{}</a>', address, row)
+    return format_html('<a href="{}">{}</a>', address, text or row)
 
 
 def attempt_row(attempt: DeliveryAttempt) -> dict[str, Any]:

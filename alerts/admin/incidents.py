@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 
 from alerts.admin.cells import attempt_row, incident_badge, lasted, link, severity_badge, told
 from alerts.admin.forms import NoteForm, ResolveForm, SilenceIncidentForm
-from alerts.models import DeliveryAttempt, Incident, IncidentEvent, IncidentStatus
+from alerts.models import DeliveryAttempt, Incident, IncidentEvent, IncidentStatus, Severity
 from alerts.services import IncidentResolvedError, acknowledge, add_note, resolve, silence
 from hostmaster.core.health.admin import CappedPaginator
 from hostmaster.core.jobs.admin import job_badge
@@ -49,13 +49,26 @@ class StatusFilter(admin.SimpleListFilter):
                 return queryset.filter(status=status)
 
 
+class SeverityFilter(admin.SimpleListFilter):
+    """The column has no choices, and to ask for its values would read every incident."""
+
+    title = "severity"
+    parameter_name = "severity"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(Severity.choices)
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.filter(severity=self.value()) if self.value() else queryset
+
+
 @admin.register(Incident)
 class IncidentAdmin(AskingAdmin):
     change_form_template = "admin/alerts/incident.html"
     buttons = (ACKNOWLEDGE, RESOLVE, NOTE, SILENCE)
     empty_hint = "Nothing went wrong yet, or no rule looks: incidents come from alert rules."
     list_display = ["label", "status_badge", "severity_shown", "started", "took", "tells", "tenant"]
-    list_filter = [StatusFilter, "severity", "alert_rule__kind", "tenant"]
+    list_filter = [StatusFilter, SeverityFilter, "alert_rule__kind", "tenant"]
     list_select_related = ["tenant", "alert_rule", "monitor"]
     list_per_page = 50
     search_fields = ["title", "monitor__name", "alert_rule__name", "id__startswith"]
@@ -247,9 +260,7 @@ def _notifications_of(incident: Incident) -> list[dict[str, Any]]:
         tries[attempt.notification_id].append(attempt)
     return [
         {
-            "link": link(row),
-            "event": row.get_event_display(),
-            "channel": row.channel,
+            "link": link(row, f"{row.get_event_display()}, by {row.channel}"),
             "badge": job_badge(row),
             "why": row.suppress_reason,
             "in_digest": row.digest_id is not None,

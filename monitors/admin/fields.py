@@ -6,12 +6,14 @@ import re
 import uuid
 from contextlib import suppress
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django import forms
 from django.core.exceptions import ValidationError
 
 from hostmaster.core.tenants.models import Tenant
 from monitors.models import Monitor
+from monitors.recurrence import MaintenanceRuleError, zone_of
 
 _WORDS = {"class": "vTextField", "spellcheck": "false"}
 MOST_NAMED = 200
@@ -58,6 +60,14 @@ def lines(label: str = "", help_text: str = "", *, rows: int = 3) -> forms.CharF
         strip=False,
         widget=forms.Textarea({"rows": rows, "class": "vLargeTextField", "spellcheck": "false"}),
     )
+
+
+def zone_or_utc(name: str) -> ZoneInfo:
+    """The zone; UTC for a name that is none, which only plain SQL can write."""
+    try:
+        return zone_of(name)
+    except MaintenanceRuleError:
+        return ZoneInfo("UTC")
 
 
 def split_words(text: str) -> list[str]:

@@ -128,6 +128,9 @@ class MonitorForm(_NamedForm):
         self, data: Any = None, *, row: Monitor | None = None, initial: Any = None
     ) -> None:
         super().__init__(data, row=row, initial=initial)
+        if row is None:
+            hint = self.fields["headers"].help_text.replace(" Empty: as they are.", "")
+            self.fields["headers"].help_text = hint
         if row is None or not row.headers_sealed:
             del self.fields["forget_headers"]
 
@@ -218,13 +221,9 @@ class MaintenanceForm(_NamedForm):
 
     def present(self, row: MaintenanceWindow) -> dict[str, Any]:
         names = ("name", "enabled", "timezone", "rrule", "is_for_all", "external_id")
-        try:
-            zone = zone_of(row.timezone)
-        except MaintenanceRuleError:  # which only plain SQL can write
-            zone = ZoneInfo("UTC")
         return {
             **{name: getattr(row, name) for name in names},
-            "starts_at": timezone.make_naive(row.starts_at, zone),
+            "starts_at": timezone.make_naive(row.starts_at, entry.zone_or_utc(row.timezone)),
             "duration_minutes": int(row.duration.total_seconds() // 60),
             "monitors": entry.names_of(row.monitors.all()),
             "tags": ", ".join(row.tags),

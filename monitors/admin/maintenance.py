@@ -14,9 +14,11 @@ from django.utils.safestring import SafeString
 from hostmaster.core.web.cells import NOTHING, Tone, badge, instant, span
 from hostmaster.core.web.entered import EDIT, REMOVE, EnteredAdmin
 from monitors.admin.cells import monitor_link
+from monitors.admin.fields import zone_or_utc
 from monitors.admin.forms import MaintenanceForm
 from monitors.maintenance import Span, spans
 from monitors.models import MaintenanceWindow
+from monitors.recurrence import wall_clock
 
 LOOK_AHEAD = timedelta(days=62)  # a monthly window comes at least once
 NAMED = 5
@@ -81,8 +83,8 @@ class MaintenanceWindowAdmin(EnteredAdmin):
 
     def page_context(self, request: HttpRequest, row: MaintenanceWindow) -> dict[str, Any]:
         now = timezone.now()
-        times = [(instant(start), instant(end)) for start, end in _coming(row, now)[:10]]
-        return {"badge": window_badge(row, now), "times": times}
+        times = [(_clock(start, row), _clock(end, row)) for start, end in _coming(row, now)[:10]]
+        return {"badge": window_badge(row, now), "times": times, "zone": row.timezone}
 
 
 def window_badge(window: MaintenanceWindow, now: datetime) -> SafeString:
@@ -91,6 +93,11 @@ def window_badge(window: MaintenanceWindow, now: datetime) -> SafeString:
     if any(start <= now < end for start, end in spans(window, now, now)):
         return badge("►", "Open", Tone.WARN)
     return badge("○", "Waits", Tone.CALM) if _coming(window, now) else badge("✓", "Over", Tone.CALM)
+
+
+def _clock(at: datetime, window: MaintenanceWindow) -> str:
+    """What clocks in its zone show then."""
+    return f"{wall_clock(at, zone_or_utc(window.timezone)):%a %Y-%m-%d %H:%M}"
 
 
 def _coming(window: MaintenanceWindow, now: datetime) -> list[Span]:

@@ -164,10 +164,9 @@ class MonitorAdmin(EnteredAdmin):
 
     @admin.display(description="confirmed by")
     def confirmed(self, monitor: Monitor) -> str:
-        return (
-            f"down: {monitor.retries} re-checks, one each {monitor.retry_interval_seconds} s; "
-            f"up: {monitor.successes_before_up} in a row"
-        )
+        times = f"{monitor.retries} re-check{'' if monitor.retries == 1 else 's'}"
+        up = f"up: {monitor.successes_before_up} in a row"
+        return f"down: {times}, {monitor.retry_interval_seconds} s apart; {up}"
 
     @admin.display(description="expects")
     def expects(self, monitor: Monitor) -> str:

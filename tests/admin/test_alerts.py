@@ -394,7 +394,7 @@ def test_incident_shows_each_try_and_each_reason(operator: Client) -> None:
 
     text = text_of(operator.get(page_of(incident)))
 
-    assert "Opened , by On call" in text or "Opened, by On call" in text
+    assert "Opened, by On call" in text
     assert "✗ Failed 503 31 ms The receiver answered 503. busy" in text
     assert "by Quiet The channel is switched off." in text
 

@@ -31,7 +31,7 @@ def fill() -> None:
         ("/admin/scans/recommendation/", 8),
         ("/admin/jobs/schedulestate/", 7),
         ("/admin/queue/", 9),
-        ("/admin/", 10),
+        ("/admin/", 11),
     ],
 )
 def test_pages_cost_the_same_for_few_rows_and_for_many(

@@ -392,6 +392,20 @@ def test_window_without_a_monitor_or_with_a_wrong_rule_is_refused(operator: Clie
     assert not MaintenanceWindow.objects.exists()
 
 
+def test_window_that_only_sql_can_write_still_has_its_pages(operator: Client) -> None:
+    window = MaintenanceWindow.objects.create(
+        tenant=make_tenant(),
+        name="Broken",
+        is_for_all=True,
+        starts_at=timezone.now() + timedelta(days=1),
+        timezone="Mars/Olympus",
+    )
+
+    assert "Coming times, Mars/Olympus" in text_of(operator.get(f"{WINDOWS}{window.pk}/change/"))
+    assert operator.get(f"{WINDOWS}{window.pk}/edit/").status_code == 200
+    assert operator.get(WINDOWS).status_code == 200
+
+
 def test_window_that_is_open_says_so_on_the_monitors_page(operator: Client) -> None:
     monitor = make_monitor(name="Shop")
     window = MaintenanceWindow.objects.create(

@@ -110,6 +110,9 @@ class EnteredAdmin(AskingAdmin):
         """`press` for the buttons of the subclass."""
         raise NotImplementedError
 
+    def title_of(self, row: Any) -> str:
+        return self.name_of(row)  # as people wrote it
+
     def remove(self, row: Any) -> None:
         row.delete()
 

@@ -47,6 +47,9 @@ class OperatedAdmin(ReadOnlyAdmin):
         """What a person calls it."""
         return str(row)
 
+    def title_of(self, row: Any) -> str:
+        return str(capfirst(self.name_of(row)))
+
     def is_offered(self, button: Button, row: Any) -> bool:
         """Whether the button makes sense for `row` now."""
         return True
@@ -80,7 +83,7 @@ class OperatedAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         row = context["original"]
         context |= {
-            "title": capfirst(self.name_of(row)),
+            "title": self.title_of(row),
             "subtitle": None,
             "buttons": [
                 (button, self.address(button.name, row))
