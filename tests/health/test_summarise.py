@@ -103,13 +103,25 @@ def test_a_job_is_late_by_a_minute_and_stopped_by_ten(
 
 
 @pytest.mark.django_db
-def test_a_job_that_never_ran_is_stopped(
+def test_a_job_that_was_never_scheduled_is_stopped(
+    client: Client, healthy: None, installed_jobs: None
+) -> None:
+    for name in JOBS:
+        make_schedule_state(name, last_started_at=None, next_run_at=None)
+    body = client.get("/health").json()
+    assert (body["status"], body["jobs"]) == ("degraded", STOPPED)
+
+
+@pytest.mark.django_db
+def test_a_job_whose_first_time_is_to_come_runs_until_it_is_late(
     client: Client, healthy: None, installed_jobs: None
 ) -> None:
     for name in JOBS:
         make_schedule_state(name, last_started_at=None)
+    assert client.get("/health").json()["status"] == "ok"
+    ScheduleState.objects.update(next_run_at=timezone.now() - timedelta(minutes=2))
     body = client.get("/health").json()
-    assert (body["status"], body["jobs"]) == ("degraded", STOPPED)
+    assert (body["status"], set(body["jobs"].values())) == ("degraded", {"late"})
 
 
 @pytest.mark.django_db
@@ -125,6 +137,8 @@ def test_a_job_that_never_ran_is_stopped(
 def test_status_follows_the_components(
     sample: Status, status: str, code: int, client: Client, components: Register
 ) -> None:
+    for name in JOBS:
+        make_schedule_state(name)
     components(thing="check")
     scripted.play(sample)
     response = client.get("/health")
@@ -135,6 +149,8 @@ def test_status_follows_the_components(
 def test_the_monitors_fresh_judgement_is_used_and_an_old_one_is_not(
     client: Client, healthy: None
 ) -> None:
+    for name in JOBS:
+        make_schedule_state(name)
     state = ComponentState.objects.create(
         component="thing", status=Status.CRITICAL, checked_at=timezone.now()
     )

@@ -79,13 +79,15 @@ def summarise() -> Summary:
 
 def job_states(now: datetime) -> dict[str, str]:
     """The customer's four jobs: `running`, `late` by a minute, or `stopped`: late by ten, never
-    run, or of an app that is not installed."""
+    scheduled, or of an app that is not installed. One whose first time is still to come runs."""
     states = ScheduleState.objects.in_bulk(JOBS)
     return {name: _job_state(states.get(name), now) for name in JOBS}
 
 
 def _job_state(state: ScheduleState | None, now: datetime) -> str:
-    if state is None or state.last_started_at is None or state.is_late(now, STOPPED_AFTER):
+    if state is None or state.is_late(now, STOPPED_AFTER):
+        return STOPPED
+    if state.last_started_at is None and state.next_run_at is None:
         return STOPPED
     return LATE if state.is_late(now, LATE_AFTER) else RUNNING
 
