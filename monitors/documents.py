@@ -377,4 +377,19 @@ def write(monitors: list[dict[str, Any]], maintenance: list[dict[str, Any]]) -> 
     parts: dict[str, Any] = {"version": VERSION, "monitors": monitors}
     if maintenance:
         parts["maintenance"] = maintenance
-    return yaml.safe_dump(parts, sort_keys=False, allow_unicode=True, width=100)
+    text: str = yaml.dump(
+        parts, Dumper=_ExactDumper, sort_keys=False, allow_unicode=True, width=100
+    )
+    return text
+
+
+class _ExactDumper(yaml.SafeDumper):
+    """Every text is read back as it was."""
+
+    def represent_text(self, text: str) -> yaml.ScalarNode:
+        # Only between double quotes is a line break that is not a line feed written as itself.
+        style = '"' if any(end in text for end in "\r\x85\u2028\u2029") else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_ExactDumper.add_representer(str, _ExactDumper.represent_text)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pytest_django.fixtures import Settings
 
@@ -327,6 +327,7 @@ monitors = st.fixed_dictionaries(
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+@example([{"name": "a\x85b", "body": "one\u2028two\r", "keyword": "\ufeff"}])
 @given(st.lists(monitors, max_size=4, unique_by=lambda one: one.get("external_id") or object()))
 def test_every_export_is_read_as_what_is_there(configured: list[dict[str, Any]]) -> None:
     tenant = make_tenant()
