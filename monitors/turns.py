@@ -18,7 +18,7 @@ import threading
 import time
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 
 from hostmaster.core import logs
 from hostmaster.core.jobs import leases, stopping
@@ -90,7 +90,7 @@ class TurnTaker:
                     self.sweep.step(claiming=False)
                     if time.monotonic() >= stops_at:
                         self.sweep.hand_back_all()
-            except DatabaseError as error:
+            except (DatabaseError, InterfaceError) as error:
                 logger.warning("results wait for the database: %s", logs.exception_text(error))
                 connection.close()
                 if time.monotonic() >= stops_at:

@@ -74,8 +74,10 @@ class Notification(DurableJob):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     incident = models.ForeignKey("alerts.Incident", models.CASCADE, related_name="notifications")
     channel = models.ForeignKey("alerts.AlertChannel", models.CASCADE, related_name="notifications")
-    event = models.CharField(max_length=20, choices=Event.choices)
-    seq = models.PositiveIntegerField(help_text="Order of delivery for one incident and channel.")
+    event = models.CharField(max_length=20, choices=Event.choices, default=Event.OPENED)
+    seq = models.PositiveIntegerField(
+        default=1, help_text="Order of delivery for one incident and channel."
+    )
     state = models.CharField(
         max_length=20,
         choices=NotificationState.choices,

@@ -19,7 +19,9 @@ URL = "/internal/broadcast"
     ("role", "body", "status"),
     [
         ("viewer", '{"topic": "a"}', 403),
-        ("operator", "no JSON", 422),
+        ("operator", "no JSON", 400),
+        ("operator", '{"topic": "a", "data": {"a": "\\u0000"}}', 400),
+        ("operator", '["a"]', 422),
         ("operator", '{"topic": "a\\nid: 1"}', 422),
         ("operator", '{"topic": "A"}', 422),
         ("operator", '{"topic": "a", "data": [1]}', 422),

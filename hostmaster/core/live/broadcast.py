@@ -16,6 +16,7 @@ from hostmaster.core.tenants.rate_limit import RateLimitedError
 from hostmaster.core.web.authentication import TokenAuth
 from hostmaster.core.web.error_answers import answer
 from hostmaster.core.web.errors import ForbiddenError
+from hostmaster.core.web.parsing import StrictParser
 
 MAX_BYTES = 16 * 1024
 TOPIC = re.compile(r"[a-z][a-z0-9_.-]{0,49}\Z")
@@ -50,7 +51,11 @@ def _publish(request: HttpRequest, token: ApiToken) -> HttpResponse:
     if int(request.headers.get("Content-Length") or MAX_BYTES + 1) > MAX_BYTES:
         return answer(413, f"A broadcast has a Content-Length of at most {MAX_BYTES} bytes.")
     try:
-        told = Broadcast.model_validate_json(request.body)
+        body = StrictParser().parse_body(request)
+    except ValueError as error:  # also what is no UTF-8
+        return answer(400, f"The body cannot be read: {error}")
+    try:
+        told = Broadcast.model_validate(body)
     except ValidationError as error:
         wrong = error.errors(include_url=False, include_input=False, include_context=False)
         fields = [{"loc": ["body", *e["loc"]], "msg": e["msg"], "type": e["type"]} for e in wrong]
