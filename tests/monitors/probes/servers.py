@@ -24,7 +24,7 @@ class Server:
     ) -> None:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self.talk, self._tls, self._reads_request = talk, tls, reads_request
-        self._server = socket.create_server((host, 0), family=family, backlog=128)
+        self._server = socket.create_server((host, 0), family=family, backlog=1024)
         self.port = int(self._server.getsockname()[1])
         self.requests: list[bytes] = []
         threading.Thread(target=self._accept, daemon=True).start()

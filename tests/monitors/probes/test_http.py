@@ -412,8 +412,9 @@ def test_hundreds_of_slow_servers_do_not_wait_for_each_other(
         }
         began = time.monotonic()
         seen = check_all(engine, targets)
-    assert all(observation.success for observation in seen.values())
-    assert time.monotonic() - began < 8  # one after the other: 60 s
+    took = time.monotonic() - began
+    assert [seen[key].error_message for key in seen if not seen[key].success] == []
+    assert took < 8  # one after the other: 60 s
 
 
 def test_no_more_than_the_free_slots_are_taken(root: object, opened: None) -> None:
