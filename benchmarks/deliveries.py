@@ -101,7 +101,7 @@ def measure_kills(database: Server, deliveries: int, kills: int) -> Kills:
                 while cluster.poll() is None and killed < kills:
                     goal = min(pause * (killed + 1), 0.98 * deliveries)
                     _wait(
-                        lambda: place.count_arrivals() >= goal or cluster.poll() is not None,  # noqa: B023
+                        lambda: place.count_arrivals() >= goal or cluster.poll() is not None,  # noqa: B023 asked at once
                         "deliveries go on",
                     )
                     killed += _kill_one(cluster.pid, dice)

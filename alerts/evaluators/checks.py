@@ -158,7 +158,7 @@ def _last_rows(
         lateral = last.replace("rowid, ", "").format(columns=columns)
         source = f"CROSS JOIN LATERAL ({lateral} LIMIT %s) c"
     # Built of constants of this module; values go as parameters.
-    sql = f"SELECT m.id, {listed} FROM monitors m {source} WHERE m.id IN ({ids})"  # noqa: S608
+    sql = f"SELECT m.id, {listed} FROM monitors m {source} WHERE m.id IN ({ids})"  # noqa: S608 ours
     with connection.cursor() as cursor:
         cursor.execute(sql, (count, *params))
         return _by_monitor(cursor.fetchall())

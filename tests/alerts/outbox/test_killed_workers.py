@@ -33,7 +33,7 @@ def test_5000_deliveries_survive_20_kills_of_the_worker_that_sends(
         cluster = project_env.start("qcluster", "--lane", "alerts", **ENVIRONMENT)
         for _ in range(KILLS):
             reached = receiver.count() + 180
-            wait_for(lambda: receiver.count() >= reached, 60, "deliveries go on")  # noqa: B023
+            wait_for(lambda: receiver.count() >= reached, 60, "deliveries go on")  # noqa: B023 asked at once
             wait_for(kill_sender, 20, "somebody sends, and is killed")
         wait_for(lambda: not unfinished(), 240, "all delivered")
         stop(cluster)
@@ -61,7 +61,7 @@ def test_a_message_goes_out_as_soon_as_its_incident_is_stored(
             incident = make_incident(alert_rule=rule)
             committed = time.time()
             enqueue(incident, "opened")
-            wait_for(lambda: receiver.count() == number, 20, "delivered")  # noqa: B023
+            wait_for(lambda: receiver.count() == number, 20, "delivered")  # noqa: B023 asked at once
             waits.append(receiver.received[-1].at - committed)
             time.sleep(0.2)
         stop(cluster)
