@@ -185,14 +185,16 @@ def seed_demo(endpoint_url: str) -> Seeded:
     """Empty the simulator and put the demo account into it, with the same ids each time, so that
     the next start finds the resources the last scan stored."""
     _post(endpoint_url, "/moto-api/reset")
-    _post(endpoint_url, "/moto-api/seed?a=7")
     _post(endpoint_url, COSTS_PATH)
     core = botocore.session.get_session()
     core.set_credentials(SIMULATED_KEYS.access_key_id, SIMULATED_KEYS.secret_access_key)
-    for region in DEMO_REGIONS:
+    for number, region in enumerate(DEMO_REGIONS):
         # No session of a scan: its clients only read.
         config = Config(proxies={})
         client = core.create_client("ec2", region, endpoint_url=endpoint_url, config=config)
+        # A region makes its default network when first asked, with ids of the same source.
+        client.describe_vpcs()
+        _post(endpoint_url, f"/moto-api/seed?a={7 + number}")
         _seed_region(client, region)
         client.close()
     machines = sum(len(_MACHINES[region]) for region in DEMO_REGIONS)
@@ -251,7 +253,7 @@ def _free_port() -> int:
 
 
 def _post(endpoint_url: str, path: str) -> None:
-    connection = http.client.HTTPConnection(urlsplit(endpoint_url).netloc, timeout=10)
+    connection = http.client.HTTPConnection(urlsplit(endpoint_url).netloc, timeout=30)
     try:
         connection.request("POST", path)
         connection.getresponse().read()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from decimal import Decimal
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.awsrequest import AWSResponse
@@ -168,6 +170,43 @@ def test_demo_is_the_same_each_time_and_holds_what_it_says(aws_simulator: Simula
     assert counts["elastic_ip", "associated"] == seeded.addresses - seeded.unassociated_addresses
     assert counts["ec2_instance", "running"] + counts["ec2_instance", "stopped"] == seeded.instances
     assert counts["ec2_instance", "stopped"] == 2
+
+
+@pytest.mark.services
+def test_demo_is_the_same_after_callers_who_did_not_wait(aws_simulator: Simulator) -> None:
+    seed_demo(aws_simulator.endpoint_url)
+    undisturbed = ids_of_instances()
+    for _ in range(3):
+        seed(aws_simulator.endpoint_url, instances=200, unattached_volumes=0, addresses=0)
+        for region in FOUR_REGIONS:
+            ask_and_leave(aws_simulator.endpoint_url, region, "DescribeInstances")
+            ask_and_leave(aws_simulator.endpoint_url, region, "CreateVpc&CidrBlock=10.0.0.0/16")
+        seed_demo(aws_simulator.endpoint_url)
+        assert ids_of_instances() == undisturbed
+
+
+def ids_of_instances() -> set[str]:
+    with open_session(SIMULATED_KEYS) as session:
+        return {
+            row.resource_id
+            for region in FOUR_REGIONS
+            for page in instances.collect(session.client("ec2", region), region)
+            for row in page
+        }
+
+
+def ask_and_leave(endpoint_url: str, region: str, action: str) -> None:
+    """As a scan that is killed while it waits for an answer."""
+    address = urlsplit(endpoint_url)
+    body = f"Action={action}&Version=2016-11-15"
+    credential = f"Credential=A/20260101/{region}/ec2/aws4_request"
+    with socket.create_connection((str(address.hostname), int(address.port or 0))) as caller:
+        caller.sendall(
+            f"POST / HTTP/1.1\r\nHost: ec2.{region}.amazonaws.com\r\n"
+            f"Authorization: AWS4-HMAC-SHA256 {credential}, SignedHeaders=host, Signature=0\r\n"
+            "Content-Type: application/x-www-form-urlencoded\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
+        )
 
 
 @pytest.mark.services
