@@ -18,7 +18,7 @@ from django.db.models import Max
 from django.utils import timezone
 
 from alerts import incidents
-from alerts.adoption import adopt_foreign
+from alerts.adoption import adopt_acknowledgements, adopt_ends, adopt_foreign
 from alerts.evaluators.all import EVALUATORS
 from alerts.evaluators.types import WHOLE, Finding, Judgement, Key, Scope
 from alerts.kinds import SPECS
@@ -54,7 +54,7 @@ class Tally:
 def evaluate_rules(scope: Scope = WHOLE) -> Tally:
     """Judge all rules there are for `scope`. One kind's failure leaves the others alone."""
     started, at = time.monotonic(), timezone.now()
-    tally = Tally(adopted=_adopted(at))
+    tally = _adopt(at)
     for kind, rules in _rules_by_kind(scope).items():
         try:
             tally.add(_evaluate_kind(kind, rules, scope, at))
@@ -65,12 +65,16 @@ def evaluate_rules(scope: Scope = WHOLE) -> Tally:
     return tally
 
 
-def _adopted(at: datetime) -> int:
+def _adopt(at: datetime) -> Tally:
+    """Take over what other programs wrote: whole incidents, and changes of ours."""
+    tally = Tally()
     try:
-        return adopt_foreign(at)
+        tally.adopted = adopt_foreign(at)
+        adopt_acknowledgements()
+        tally.resolved = adopt_ends()
     except Exception:  # a row that cannot even be read must not end all alerting
         logger.exception("incidents of other programs could not be adopted")
-        return 0
+    return tally
 
 
 @contextmanager
@@ -211,7 +215,9 @@ def _unless_ended_early(findings: Sequence[Finding]) -> list[Finding]:
     if not findings:
         return []
     rows = Incident.objects.filter(
-        alert_rule__in={finding.rule.pk for finding in findings}, resolution__in=ENDED_EARLY
+        alert_rule__in={finding.rule.pk for finding in findings},
+        resolution__in=ENDED_EARLY,
+        resolved_at__isnull=False,
     ).order_by()
     ended: dict[Key, datetime] = {}
     groups = rows.values_list("alert_rule", "monitor", "subject").annotate(last=Max("resolved_at"))

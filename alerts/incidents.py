@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 EVALUATOR = "evaluator"
+OTHER_PROGRAM = "another program"
 CHUNK = 100  # incidents a transaction: a storm costs a hundredth of the commits
 
 
@@ -89,7 +90,9 @@ def adopt(incident: Incident, at: datetime) -> bool:
     if incident.monitor is not None:
         fields["subject"] = incident.subject or monitor_subject(incident.monitor)
     incident.tenant_id = fields["tenant_id"]
-    if not incident.is_resolved:
+    if incident.is_resolved:
+        fields |= _end_by_others(incident)
+    else:
         suppression = Suppressions.load([incident], at).of(incident)
         fields |= {
             "suppress_reason": suppression.reason,
@@ -102,6 +105,39 @@ def adopt(incident: Incident, at: datetime) -> bool:
         if not incident.is_resolved:
             _announce_opening(incident)
     return True
+
+
+def adopt_end(incident: Incident) -> bool:
+    """Tell of the end that another program wrote: for us, a person's word."""
+    came_from = IncidentStatus.ACKNOWLEDGED if incident.acknowledged_at else IncidentStatus.OPEN
+    with transaction.atomic():
+        if not incident.update_guarded(**_end_by_others(incident)):
+            return False
+        how = f"{Resolution.BY_PERSON.label}."
+        record(incident, IncidentEventKind.RESOLVED, actor=OTHER_PROGRAM, note=how)
+        outbox.enqueue(incident, Event.RESOLVED)
+        announce([incident], "resolved")
+        log_move(incident, came_from)
+    return True
+
+
+def adopt_acknowledgement(incident: Incident) -> bool:
+    """Tell that somebody is at it, as another program wrote."""
+    with transaction.atomic():
+        if not incident.update_guarded(acknowledged_at=timezone.now()):
+            return False
+        record(incident, IncidentEventKind.ACKNOWLEDGED, actor=OTHER_PROGRAM)
+        outbox.enqueue(incident, Event.ACKNOWLEDGED)
+        announce([incident], "acknowledged")
+        log_move(incident, IncidentStatus.OPEN)
+    return True
+
+
+def _end_by_others(incident: Incident) -> dict[str, Any]:
+    now = timezone.now()
+    # An end to come would keep it from opening anew until then.
+    ended_at = min(incident.resolved_at or now, now)
+    return {"resolution": Resolution.BY_PERSON, "resolved_at": ended_at}
 
 
 def release(incident: Incident) -> bool:

@@ -44,6 +44,17 @@ class IncidentQuerySet(models.QuerySet["Incident"]):
         """Written by others, plain SQL or ORM: not told to anybody yet."""
         return self.filter(announced_at__isnull=True)
 
+    def ended_by_others(self) -> Self:
+        """Told, then resolved by the statement of another program: nobody was told of the end."""
+        resolved = self.filter(status=IncidentStatus.RESOLVED, resolution="")
+        return resolved.filter(announced_at__isnull=False)
+
+    def acknowledged_by_others(self) -> Self:
+        """The same of an acknowledgement."""
+        # Says `unresolved` too, though it follows: by its index SQLite finds them.
+        acknowledged = self.unresolved().filter(status=IncidentStatus.ACKNOWLEDGED)
+        return acknowledged.filter(acknowledged_at__isnull=True, announced_at__isnull=False)
+
     def suppressed(self) -> Self:
         """Nobody is told of them for now."""
         return self.exclude(suppress_reason="")
@@ -54,7 +65,8 @@ class Incident(StateMachine):
 
     One that is not resolved for each rule and monitor, or rule and `subject` where it is about no
     monitor. `INSERT INTO incidents (id, monitor_id, alert_rule_id, started_at, status)` by another
-    program is a whole incident: the evaluator adopts it.
+    program is a whole incident, `UPDATE incidents SET status = …` its whole end: the evaluator
+    adopts both.
     """
 
     Status = IncidentStatus
@@ -146,6 +158,11 @@ class Incident(StateMachine):
             ),
             models.Index(
                 fields=["id"], condition=Q(announced_at__isnull=True), name="incidents_unannounced"
+            ),
+            models.Index(
+                fields=["id"],
+                condition=Q(status=IncidentStatus.RESOLVED.value, resolution=""),
+                name="incidents_ended_by_others",
             ),
         ]
         constraints = [
