@@ -79,6 +79,7 @@ class KindSpec:
     params: Mapping[str, Setting] = field(default_factory=dict)
     is_about_monitors: bool = False
     is_about_accounts: bool = False
+    is_about_installation: bool = False  # the product under all tenants, not one of them
 
 
 MOST_CHECKS = 50  # in a row: what is read of each monitor at every evaluation grows with it
@@ -120,10 +121,12 @@ SPECS: Mapping[str, KindSpec] = {
     RuleKind.WORKER_CRASH: KindSpec(
         threshold=Number(1, 1, 1000, "crashes", is_whole=True),
         params={"minutes": Number(15, 1, 1440, "minutes in which crashes count")},
+        is_about_installation=True,
     ),
     RuleKind.COMPONENT_HEALTH: KindSpec(
         threshold=Number(1, 1, 1, "component", is_whole=True),
         params={"level": Choice("critical", ("degraded", "critical"))},
+        is_about_installation=True,
     ),
 }
 

@@ -9,6 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
+from alerts.kinds import SPECS
 from alerts.models import AlertChannel, AlertRule, RuleKind, Severity
 from hostmaster.core.jobs import doorbells
 from hostmaster.core.tenants.models import Tenant
@@ -20,7 +21,8 @@ class RuleChangedError(Exception):
     """Somebody else changed this rule meanwhile: look at it again."""
 
 
-# Of every new tenant: that the product itself works is nobody's wish in particular.
+# Of every new tenant: that the product itself works is nobody's wish in particular. Those about the
+# whole installation are on for its operators only: one crash must not alert every customer.
 DEFAULT_RULES: tuple[tuple[RuleKind, str, Severity], ...] = (
     (RuleKind.DEAD_LETTER, "Jobs failed for good", Severity.WARNING),
     (RuleKind.WORKER_CRASH, "Workers crashed", Severity.CRITICAL),
@@ -92,10 +94,21 @@ _COPIED = ("tenant", "kind", *sorted(EDITABLE))
 
 
 def add_default_rules(tenant: Tenant) -> list[AlertRule]:
-    """What every tenant has from the beginning, without channels: those it has to name."""
+    """What every tenant has from the beginning, without channels: those it has to name.
+
+    Rules about the whole installation are enabled for the first tenant, which is its operators'.
+    """
     now = timezone.now()
+    is_operators = not Tenant.objects.exclude(pk=tenant.pk).exists()
     return AlertRule.objects.bulk_create(
-        AlertRule(tenant=tenant, name=name, kind=kind, severity=severity, created_at=now)
+        AlertRule(
+            tenant=tenant,
+            name=name,
+            kind=kind,
+            severity=severity,
+            created_at=now,
+            enabled=is_operators or not SPECS[kind].is_about_installation,
+        )
         for kind, name, severity in DEFAULT_RULES
     )
 

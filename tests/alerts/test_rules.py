@@ -6,12 +6,16 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 
 from alerts.evaluators.all import EVALUATORS
 from alerts.kinds import SPECS, problems, settings_of
-from alerts.models import AlertRule
+from alerts.models import AlertRule, Incident
 from alerts.rules import RuleChangedError
 from alerts.services import add_rule, edit_rule
+from alerts.tasks import evaluate
+from hostmaster.core.health.models import ComponentState, Status
+from hostmaster.core.health.services import record
 from hostmaster.core.tenants.services import create_tenant
 from tests.factories import make_account, make_channel, make_monitor, make_rule, make_tenant
 
@@ -131,3 +135,22 @@ def test_a_new_tenant_watches_the_product_itself() -> None:
     tenant.name = "Renamed"
     tenant.save()
     assert rules.count() == rules.without_channels().count() == 3
+
+
+@pytest.mark.django_db
+@pytest.mark.both_databases
+def test_a_fault_of_the_installation_is_an_incident_of_its_operators_alone() -> None:
+    operators, customer = create_tenant("Operators"), create_tenant("Customer")
+    record("qcluster", "critical", "Lane scans ended.", fact="worker_crash", lane="scans")
+    ComponentState.objects.create(
+        component="queue", status=Status.CRITICAL, checked_at=timezone.now()
+    )
+    evaluate()
+    told = Incident.objects.values_list("tenant", "alert_rule__kind").order_by("alert_rule__kind")
+    assert list(told) == [(operators.pk, "component_health"), (operators.pk, "worker_crash")]
+    off = AlertRule.objects.filter(tenant=customer, enabled=False).values_list("kind", flat=True)
+    assert sorted(off) == ["component_health", "worker_crash"]
+
+    edit_rule(AlertRule.objects.get(tenant=customer, kind="worker_crash"), enabled=True)
+    evaluate()
+    assert Incident.objects.get(tenant=customer).alert_rule.kind == "worker_crash"
