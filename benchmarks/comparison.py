@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
-import signal
 import sys
 import tempfile
-import time
 from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.contest import OURS, PEER, ContestError, Plan, Result, run_contestant
-from benchmarks.databases import Server, ServerMissingError, server
-from benchmarks.machine import describe_machine, load
+from benchmarks.databases import Server, server
+from benchmarks.machine import describe_machine, load, run_measured
 from benchmarks.report import compare_lines, print_comparison
 from hostmaster.core.jobs.lanes import Lane
 
@@ -22,21 +19,7 @@ KINDS = ("sqlite", "postgresql")
 
 def main() -> int:
     options = parse(sys.argv[1:])
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is stopped
-    started, load_before = time.monotonic(), load()
-    try:
-        report = run(options)
-    except (ContestError, ServerMissingError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    minutes = (time.monotonic() - started) / 60
-    print(f"load before {load_before}, after {load()}; {minutes:.1f} minutes in all")
-    if options.json:
-        report |= {"load_before": load_before, "load_after": load(), "minutes": minutes}
-        options.json.write_text(json.dumps(report, indent=2) + "\n")
-    return 0
+    return run_measured(lambda: run(options), ContestError, options.json)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
+import signal
 import sqlite3
+import sys
+import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from psycopg import sql
 
-from benchmarks.databases import Server
+from benchmarks.databases import Server, ServerMissingError
 
 
 def describe_machine(server: Server) -> str:
@@ -20,6 +26,30 @@ def describe_machine(server: Server) -> str:
         f"{_cpu_model()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}, "
         f"Python {platform.python_version()}, {packages}, {_describe_database(server)}"
     )
+
+
+def run_measured(
+    run: Callable[[], dict[str, Any]], told: type[Exception], json_file: Path | None
+) -> int:
+    """Run a benchmark, say how loaded the machine was, write its report; the exit code.
+
+    Errors of the kind `told` end it with their one line.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is stopped
+    started, load_before = time.monotonic(), load()
+    try:
+        report = run()
+    except (told, ServerMissingError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    minutes = (time.monotonic() - started) / 60
+    print(f"load before {load_before}, after {load()}; {minutes:.1f} minutes in all")
+    if json_file:
+        report |= {"load_before": load_before, "load_after": load(), "minutes": minutes}
+        json_file.write_text(json.dumps(report, indent=2) + "\n")
+    return 0
 
 
 def load() -> str:

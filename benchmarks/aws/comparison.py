@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import signal
 import sys
 import tempfile
-import time
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import django
 
@@ -26,8 +24,8 @@ from benchmarks.aws.contestants import (
     replaying,
 )
 from benchmarks.aws.measure import ContestantError
-from benchmarks.databases import Server, ServerMissingError, server
-from benchmarks.machine import describe_machine, load
+from benchmarks.databases import Server, server
+from benchmarks.machine import describe_machine, load, run_measured
 
 KINDS = ("sqlite", "postgresql")
 COPIES = 10
@@ -35,25 +33,15 @@ COPIES = 10
 
 def main() -> int:
     options = parse(sys.argv[1:])
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is stopped
     os.environ |= {"DJANGO_SETTINGS_MODULE": "hostmaster.settings", "DOTENV_PATH": os.devnull}
     os.environ |= {"ENV": "development", "DEBUG": "true"}  # of this process: the simulator's start
     django.setup()
-    started, load_before = time.monotonic(), load()
-    try:
+
+    def run_in_folder() -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="hostmaster-benchmark.") as folder:
-            report = run(options, Path(folder))
-    except (ContestantError, ServerMissingError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    minutes = (time.monotonic() - started) / 60
-    print(f"load before {load_before}, after {load()}; {minutes:.1f} minutes in all")
-    if options.json:
-        report |= {"load_before": load_before, "load_after": load(), "minutes": minutes}
-        options.json.write_text(json.dumps(report, indent=2) + "\n")
-    return 0
+            return run(options, Path(folder))
+
+    return run_measured(run_in_folder, ContestantError, options.json)
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

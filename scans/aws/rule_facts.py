@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
 from functools import cached_property
@@ -63,21 +63,7 @@ _RELATIONS = {
     SNAPSHOT: (IMAGES, VOLUMES),
     DATABASE_SNAPSHOT: (DATABASES,),
 }
-_FIGURES = [
-    "metric",
-    "window_days",
-    "datapoints",
-    "expected",
-    "average",
-    "p50",
-    "p95",
-    "p99",
-    "maximum",
-    "total",
-    "hour_of_week",
-    "daily",
-    "computed_at",
-]
+_FIGURES = [field.name for field in fields(Figures)]
 
 
 @dataclass(frozen=True)

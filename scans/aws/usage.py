@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import partial
 from itertools import islice
 
@@ -36,6 +36,7 @@ from scans.aws.metrics import (
 from scans.aws.pool import stream
 from scans.aws.prices import BUILT_IN_BOOK, PriceBook
 from scans.aws.progress import Progress
+from scans.aws.rules.finding import Figures
 from scans.aws.store import BATCH, inventory
 from scans.aws.throttle import tallied
 from scans.aws.units import UnitReport, merged, save_units
@@ -49,22 +50,9 @@ METRIC_THREADS = 4
 WAVE = 4 * METRIC_THREADS
 HOPELESS = frozenset({Outcome.DENIED, Outcome.NOT_ENABLED})
 
-_UPDATED = (
-    "kind",
-    "window_days",
-    "datapoints",
-    "expected",
-    "average",
-    "p50",
-    "p95",
-    "p99",
-    "maximum",
-    "total",
-    "hour_of_week",
-    "daily",
-    "computed_at",
-)
-_OF_SUMMARIES = Upsert(MetricSummary, ("account_id", "region", "resource_id", "metric"), _UPDATED)
+_KEY = ("account_id", "region", "resource_id", "metric")
+_UPDATED = ("kind", *(field.name for field in fields(Figures) if field.name not in _KEY))
+_OF_SUMMARIES = Upsert(MetricSummary, _KEY, _UPDATED)
 
 
 @dataclass(frozen=True)
