@@ -32,14 +32,17 @@ _CONFIG_COLUMNS = (
 )
 
 # FOR UPDATE SKIP LOCKED: workers pass each other's rows by instead of waiting for them.
+# MATERIALIZED: as a subquery in FROM it may stand inside a nested loop, where each turn runs it
+# again, passes its own rows by and takes others, beyond the limit.
 _CLAIM_POSTGRESQL = """
+WITH due AS MATERIALIZED (
+    SELECT monitor_id FROM monitor_runs WHERE next_check_at <= {now}{bound}
+    ORDER BY next_check_at LIMIT %s FOR UPDATE SKIP LOCKED
+)
 UPDATE monitor_runs r
 SET due_at = COALESCE(r.held_back_since, r.next_check_at), held_back_since = NULL,
     next_check_at = {lease}, lease_until = {lease}, lease_by = %s, seq = r.seq + 1
-FROM (
-    SELECT monitor_id FROM monitor_runs WHERE next_check_at <= {now}{bound}
-    ORDER BY next_check_at LIMIT %s FOR UPDATE SKIP LOCKED
-) due JOIN monitors m ON m.id = due.monitor_id
+FROM due JOIN monitors m ON m.id = due.monitor_id
 WHERE r.monitor_id = due.monitor_id
 RETURNING {run}, {now}, {config}
 """
@@ -122,10 +125,9 @@ def claim_due(limit: int, worker: str, *, due_until: datetime | None = None) -> 
     due after that instant."""
     bound = "" if due_until is None else _BOUND
     instants = [] if due_until is None else [storage.dialect().instant(due_until)]
-    values = [worker, *instants, limit]
     if connection.features.has_select_for_update_skip_locked:
-        return _claim_on_postgresql(bound, values)
-    return _claim_on_sqlite(bound, values)
+        return _claim_on_postgresql(bound, [*instants, limit, worker])
+    return _claim_on_sqlite(bound, [worker, *instants, limit])
 
 
 def hand_back(claims: Sequence[Claim], *, after_seconds: float = 0.0) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.db.models import F
 from django.utils import timezone
 
@@ -255,6 +256,20 @@ def test_claims_never_exceed_the_free_slots(tenant: Tenant, site: Site, settings
     assert sweep.under_way == 2
     assert MonitorRun.objects.due().count() == 3
     sweep.close()
+
+
+def test_claims_keep_to_their_number_however_few_rows_the_database_expects(
+    tenant: Tenant, site: Site
+) -> None:
+    add(tenant, site)
+    with connection.cursor() as cursor:
+        for table in ("monitors", "monitor_runs"):  # "one row": a loop over all looks cheap
+            cursor.execute(f"ANALYZE {table}")
+    for _ in range(4):
+        add(tenant, site)
+
+    assert len(claims.claim_due(2, "a worker")) == 2
+    assert MonitorRun.objects.due().count() == 3
 
 
 def test_a_long_gap_without_workers_is_unknown(tenant: Tenant, site: Site, sweep: Sweep) -> None:

@@ -13,11 +13,12 @@ from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 from django_q.models import OrmQ
 
+# An array is filled once. `IN (SELECT …)` may become a loop that selects again, past the limit.
 TAKE = """
-    UPDATE django_q_ormq SET lock = %(locked_until)s WHERE id IN (
+    UPDATE django_q_ormq SET lock = %(locked_until)s WHERE id = ANY(ARRAY(
         SELECT id FROM django_q_ormq WHERE key = %(key)s AND lock <= %(now)s
         ORDER BY id LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-    ) RETURNING id, payload
+    )) RETURNING id, payload
 """
 
 
