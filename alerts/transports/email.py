@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.mail import EmailMessage, get_connection
+from django.core.mail.backends.base import BaseEmailBackend
 from django.core.validators import validate_email
 
 from alerts.messages import Digest, Message
@@ -23,11 +24,13 @@ from alerts.transports.base import (
     refuse_unknown,
 )
 from alerts.transports.limits import clip, one_line, plain
+from alerts.transports.smtp import PunctualBackend
 from hostmaster.core.logs import mask
 
+SMTP = "django.core.mail.backends.smtp.EmailBackend"
 MOST_ADDRESSES = 20
 SUBJECT = 200
-TIMEOUT_SECONDS = 15
+SESSION_SECONDS = 25.0  # from dialling to "250 OK"; `EMAIL_TIMEOUT` may shorten it
 DIGEST_LINES = 500
 
 
@@ -53,19 +56,39 @@ def hint(config: Config) -> str:
 
 def send(envelope: Envelope) -> Outcome:
     mail = render(envelope)
-    mail.connection = get_connection(timeout=TIMEOUT_SECONDS)
+    server = mail.connection = _server()
     try:
         mail.send()
     except smtplib.SMTPRecipientsRefused as error:
-        codes = [code for code, _ in error.recipients.values()]
-        return _refused(max(codes, default=550), "The mail server refused the addresses.")
+        # One that may be taken later is worth another try of all.
+        code = min((code for code, _ in error.recipients.values()), default=550)
+        return _refused(code, "The mail server refused the addresses.")
     except smtplib.SMTPResponseException as error:
         reply = mask(_decoded(error.smtp_error))
-        return _refused(error.smtp_code, f"The mail server answered {error.smtp_code}.", reply)
+        sentence = f"The mail server answered {error.smtp_code}."
+        # Only of the mail itself it can be final: a wrong password or sender is the operator's to
+        # mend, and what waits goes out then.
+        is_final = isinstance(error, smtplib.SMTPDataError)
+        return _refused(error.smtp_code, sentence, reply, is_final=is_final)
     except (smtplib.SMTPException, OSError, ValueError) as error:
-        kind = "timeout" if isinstance(error, TimeoutError) else "connect"
-        return Outcome(ok=False, error_class=kind, error="The mail server cannot be reached.")
+        if isinstance(error, TimeoutError) or _is_late(server):
+            sentence = "The mail server did not take it in time."
+            return Outcome(ok=False, error_class="timeout", error=sentence)
+        return Outcome(ok=False, error_class="connect", error="The mail server cannot be reached.")
+    finally:
+        server.close()
     return Outcome(ok=True, status_code=250)
+
+
+def _server() -> BaseEmailBackend:
+    """The operator's, with a deadline of its own if it is a real one."""
+    if settings.EMAIL_BACKEND != SMTP:
+        return get_connection()
+    return PunctualBackend(min(settings.EMAIL_TIMEOUT or SESSION_SECONDS, SESSION_SECONDS))
+
+
+def _is_late(server: BaseEmailBackend) -> bool:
+    return isinstance(server, PunctualBackend) and server.deadline.is_over()
 
 
 def render(envelope: Envelope) -> EmailMessage:
@@ -120,7 +143,7 @@ def _digest_body(digest: Digest) -> str:
     return "\n".join([one_line(digest.headline), "", *lines, "", digest.link, ""])
 
 
-def _refused(code: int, sentence: str, reply: str = "") -> Outcome:
+def _refused(code: int, sentence: str, reply: str = "", *, is_final: bool = True) -> Outcome:
     """4xx: the server may take it later; 5xx: it never will."""
     return Outcome(
         ok=False,
@@ -128,7 +151,7 @@ def _refused(code: int, sentence: str, reply: str = "") -> Outcome:
         error_class="status",
         error=sentence,
         reply=reply.encode()[:REPLY_BYTES].decode("utf-8", "ignore"),
-        is_refused=500 <= code < 600,
+        is_refused=is_final and 500 <= code < 600,
     )
 
 

@@ -9,13 +9,19 @@ from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 from pytest_django.fixtures import Settings
 
 from alerts.channels import add_channel, test_channel
+from alerts.claims import LEASE
 from alerts.models import Notification
 from alerts.outbox import enqueue
+from alerts.transports import email
+from alerts.transports.base import SEND_SECONDS
+from alerts.transports.smtp import PunctualBackend
 from tests.alerts.outbox.sending import deliver, make_told_incident, pass_time, states
+from tests.alerts.transports.slow_server import SlowServer
+from tests.concurrency.processes import wait_for
 from tests.factories import make_tenant
 from tests.ports import free_port
 
@@ -31,13 +37,15 @@ class Postbox:
         self.envelopes: list[Envelope] = []
         self.says = "250 OK"
         self.says_to_addresses = "250 OK"
+        self.says_to: dict[str, str] = {}
 
     async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
-        if self.says_to_addresses.startswith("250"):
+        says = self.says_to.get(address, self.says_to_addresses)
+        if says.startswith("250"):
             envelope.rcpt_tos.append(address)
-        return self.says_to_addresses
+        return says
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         if self.says.startswith("250"):
@@ -50,13 +58,29 @@ class Postbox:
 @pytest.fixture
 def postbox(settings: Settings) -> Iterator[Postbox]:
     box = Postbox()
-    server = Controller(box, hostname="127.0.0.1", port=free_port())
+    server = Controller(
+        box,
+        hostname="127.0.0.1",
+        port=free_port(),
+        authenticator=know_nobody,
+        auth_require_tls=False,
+    )
     server.start()
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
+    use_server(settings, server.port)
     settings.DEFAULT_FROM_EMAIL = "Hostmaster <alerts@hostmaster.example>"
     yield box
     server.stop()
+
+
+def know_nobody(*_: object) -> AuthResult:
+    return AuthResult(success=False, handled=False)
+
+
+def use_server(settings: Settings, port: int, **more: Any) -> None:
+    settings.EMAIL_BACKEND = email.SMTP
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", port
+    for name, value in more.items():
+        setattr(settings, name, value)
 
 
 def make_mail_channel(*to: str) -> Any:
@@ -115,8 +139,7 @@ def test_an_address_that_is_refused_is_given_up(postbox: Postbox) -> None:
 
 
 def test_a_server_that_is_not_there_is_waited_for(settings: Settings) -> None:
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", free_port()
+    use_server(settings, free_port())
     (row,) = enqueue(make_told_incident(make_mail_channel()), "opened")
     deliver()
     assert states(row) == [State.PENDING]
@@ -130,3 +153,65 @@ def test_the_test_of_a_channel_is_one_mail(postbox: Postbox) -> None:
     (mail,) = postbox.mails
     assert mail["Subject"] == "[info] Test of channel mail"
     assert mail["References"] is None
+
+
+@pytest.mark.parametrize("at", ["greeting", "EHLO", "STARTTLS", "MAIL", "RCPT", "DATA", "."])
+def test_a_server_that_drips_is_left_in_time(settings: Settings, at: str) -> None:
+    with SlowServer(at) as server:
+        use_server(settings, server.port, EMAIL_USE_TLS=at == "STARTTLS", EMAIL_TIMEOUT=1)
+        (row,) = enqueue(make_told_incident(make_mail_channel()), "opened")
+        deliver()
+        wait_for(row.deliveries.exists, 30, "the try is over")
+        assert server.was_left.wait(30)
+    attempt = row.deliveries.get()
+    assert (attempt.ok, attempt.error_class) == (False, "timeout")
+    assert attempt.ms is not None
+    assert attempt.ms >= 900
+    assert states(row) == [State.PENDING]
+
+
+def test_a_session_is_over_well_before_its_lease(settings: Settings) -> None:
+    settings.EMAIL_BACKEND, settings.EMAIL_TIMEOUT = email.SMTP, 3600
+    server = email._server()
+    assert isinstance(server, PunctualBackend)
+    # A message may have waited in its process for what is left of the lease.
+    assert server.deadline.left() <= SEND_SECONDS < LEASE.total_seconds()
+
+
+def test_a_server_that_took_the_mail_may_say_goodbye_as_slowly_as_it_likes(
+    settings: Settings,
+) -> None:
+    with SlowServer("QUIT") as server:
+        use_server(settings, server.port, EMAIL_TIMEOUT=20)
+        (row,) = enqueue(make_told_incident(make_mail_channel()), "opened")
+        deliver()
+        assert states(row) == [State.SENT]
+        attempt = row.deliveries.get()
+    assert attempt.ok
+    assert attempt.ms is not None
+    assert attempt.ms < 10_000
+
+
+def test_one_address_that_may_be_taken_later_is_worth_another_try(postbox: Postbox) -> None:
+    channel = make_mail_channel("a@example.com", "b@example.com")
+    (row,) = enqueue(make_told_incident(channel), "opened")
+    postbox.says_to = {"a@example.com": "450 later", "b@example.com": "550 nobody"}
+    for _ in range(2):
+        deliver()
+        pass_time(seconds=60)
+    assert states(row) == [State.PENDING]
+
+
+def test_a_wrong_password_of_the_operator_loses_nothing(
+    postbox: Postbox, settings: Settings
+) -> None:
+    settings.EMAIL_HOST_USER, settings.EMAIL_HOST_PASSWORD = "ops", "wrong"
+    (row,) = enqueue(make_told_incident(make_mail_channel()), "opened")
+    for _ in range(3):
+        deliver()
+        pass_time(minutes=5)
+    assert states(row) == [State.PENDING]
+    assert {attempt.status_code for attempt in row.deliveries.all()} == {535}
+    settings.EMAIL_HOST_USER = settings.EMAIL_HOST_PASSWORD = ""
+    deliver()
+    assert states(row) == [State.SENT]
