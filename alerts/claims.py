@@ -39,6 +39,9 @@ class Claim:
     leader: Notification
     is_probe: bool = False  # lets a breaker's channel show whether it is back
     at: float = field(default_factory=time.monotonic)
+    # What it took of its channel, for one that is not sent to give back.
+    counted_as: float | None = None  # in `recent_sends`
+    closed_until: datetime | None = None  # `next_send_at`
 
 
 def waiting() -> QuerySet[Notification]:
@@ -94,18 +97,17 @@ def claim_from(channel_id: Any, room: int) -> list[Claim]:
             return []
         is_probe = channel.is_breaker_open
         room = min(room, _room(channel, is_probe=is_probe))
-        claims = _claim(channel, now, room, is_probe=is_probe) if room > 0 else []
-        if is_probe and claims:
-            # Nobody else asks while this one is on its way.
-            AlertChannel.objects.filter(pk=channel.pk).update(next_send_at=now + LEASE)
-    return claims
+        return _claim(channel, now, room, is_probe=is_probe) if room > 0 else []
 
 
 def _locked(channel_id: Any) -> AlertChannel | None:
-    """Under lock, with the database's time as `now`. SQLite's transaction is a lock by itself."""
+    """Under lock, with the database's time as `now`. SQLite's transaction is a lock by itself.
+
+    Not against new rows that refer to it: an incident may owe it something meanwhile.
+    """
     channels = AlertChannel.objects.filter(pk=channel_id).annotate(now=DatabaseNow())
     if connection.features.has_select_for_update_skip_locked:
-        channels = channels.select_for_update(skip_locked=True)
+        channels = channels.select_for_update(skip_locked=True, no_key=True)
     return channels.first()
 
 
@@ -137,12 +139,26 @@ def _claim(channel: AlertChannel, now: datetime, room: int, *, is_probe: bool) -
     taken = [row for row in (*alone, *together[:1]) if _take(row, now)]
     if together and together[0] in taken:
         fold(together[0], together[1:])
-    window = window.with_sends(len(taken))
-    if taken and window.limit is not None:
+    if not taken:
+        return []
+    _use(channel, window.with_sends(len(taken)), now, is_probe=is_probe)
+    counted_as = None if window.limit is None else now.timestamp()
+    until = channel.next_send_at
+    return [
+        Claim(channel, row, is_probe, counted_as=counted_as, closed_until=until) for row in taken
+    ]
+
+
+def _use(channel: AlertChannel, window: Window, now: datetime, *, is_probe: bool) -> None:
+    """Write down what its minute has left, and that nobody else asks while a probe is on its
+    way."""
+    if window.limit is not None:
         channel.recent_sends = list(window.recent[-window.limit :])
         channel.next_send_at = max(window.opens_at(), channel.next_send_at)
+    if is_probe:
+        channel.next_send_at = now + LEASE
+    if is_probe or window.limit is not None:
         channel.save(update_fields=["recent_sends", "next_send_at"])
-    return [Claim(channel, row, is_probe) for row in taken]
 
 
 def _hold_until(channel: AlertChannel, window: Window, now: datetime) -> None:

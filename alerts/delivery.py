@@ -25,7 +25,6 @@ from alerts import claims, digests, incidents, settling
 from alerts.channels import ready_config
 from alerts.claims import LEASE, Claim
 from alerts.messages import Digest, Message
-from alerts.models.channels import AlertChannel
 from alerts.models.incidents import Incident
 from alerts.models.notifications import (
     DeliveryAttempt,
@@ -116,8 +115,8 @@ class Delivery:
     def __init__(self, turn: Turn) -> None:
         self._turn = turn
         self._queue: deque[tuple[Claim, Envelope]] = deque()
-        self._flights: dict[Future[Landing], Claim] = {}
-        self._last: Future[Landing] | None = None
+        self._flights: dict[Future[Landing | None], Claim] = {}
+        self._last: Future[Landing | None] | None = None
         self._took_off_at = 0.0
         self._results: Counter[str] = Counter()
 
@@ -174,7 +173,7 @@ class Delivery:
             settling.hand_back(claim)
             return
         self._took_off_at = time.monotonic()
-        self._last = _pool().submit(send, claim.channel.type, envelope)
+        self._last = _pool().submit(_send_claimed, claim, envelope)
         self._flights[self._last] = claim
 
     def _land(self) -> None:
@@ -204,12 +203,18 @@ class _Straggler:
         self._claim = claim
         self._home = threading.get_ident()
 
-    def __call__(self, future: Future[Landing]) -> None:
+    def __call__(self, future: Future[Landing | None]) -> None:
         try:
             _settled(self._claim, future)
         finally:
             if threading.get_ident() != self._home:
                 connection.close()
+
+
+def _send_claimed(claim: Claim, envelope: Envelope) -> Landing | None:
+    """`None`: slow messages of an earlier turn held its thread for so long that its own lease
+    might be over before it landed."""
+    return None if _is_stale(claim) else send(claim.channel.type, envelope)
 
 
 def send(channel_type: str, envelope: Envelope) -> Landing:
@@ -250,8 +255,6 @@ def _kept(claim: Claim, rows: list[Notification], reasons: dict[object, str]) ->
             row.advance(NotificationState.SUPPRESSED, suppress_reason=reason, digest=None)
     if reason := reasons.get(claim.leader.pk):
         settling.suppress(claim, reason)
-        if claim.is_probe:
-            AlertChannel.objects.filter(pk=claim.channel.pk).update(next_send_at=DatabaseNow())
         return []
     return [row for row in rows if row.pk not in reasons]
 
@@ -311,8 +314,11 @@ def _envelope(claim: Claim, rows: list[Notification]) -> Envelope | None:
     )
 
 
-def _settled(claim: Claim, future: Future[Landing]) -> Landing | None:
+def _settled(claim: Claim, future: Future[Landing | None]) -> Landing | None:
     landing = future.result()
+    if landing is None:
+        settling.hand_back(claim)
+        return None
     if settling.settle(claim, landing.outcome, landing.started_at, landing.ms):
         return landing
     logger.warning("notification %s was taken away; its result is dropped", claim.leader.pk)

@@ -18,6 +18,7 @@ from django.utils import timezone
 from alerts import retry_tables
 from alerts.breaker import GIVES_UP_AFTER, Breaker
 from alerts.claims import Claim
+from alerts.digests import Window
 from alerts.models.channels import AlertChannel
 from alerts.models.incidents import Incident
 from alerts.models.notifications import DeliveryAttempt, Notification, NotificationState
@@ -95,25 +96,47 @@ def attempt_fields(outcome: Outcome) -> dict[str, Any]:
 
 
 def hand_back(claim: Claim) -> bool:
-    """Return what was claimed and not sent; the attempt does not count."""
+    """Return what was claimed and not sent; neither the attempt nor the message counts."""
     row = claim.leader
-    return row.take_from_holder(
-        Q(lease_owner=row.lease_owner),
-        row.WAITING_STATE,
-        actor="",
-        reason="",
-        attempts=max(row.attempts - 1, 0),
-        **_without_lease(),
-    )
+    fields: dict[str, Any] = {"attempts": max(row.attempts - 1, 0), **_without_lease()}
+    if not (fields["attempts"] or row.errors or row.is_replay):
+        fields["started_at"] = None  # nobody has seen it yet: a digest may tell it
+    with transaction.atomic():
+        channel = _locked(claim.channel)
+        done = row.take_from_holder(
+            Q(lease_owner=row.lease_owner), row.WAITING_STATE, actor="", reason="", **fields
+        )
+        if done and channel is not None:
+            _return_turn(channel, claim)
+    return done
 
 
 def suppress(claim: Claim, reason: str) -> bool:
     """Not to be sent after all. What was to go with it waits for another message."""
     with transaction.atomic():
+        channel = _locked(claim.channel)
         done = claim.leader.advance(NotificationState.SUPPRESSED, suppress_reason=reason)
-        if done:
-            metrics.add(_counted(claim.channel, "suppressed"))
+        if done and channel is not None:
+            _return_turn(channel, claim)
+            metrics.add(_counted(channel, "suppressed"))
     return done
+
+
+def _locked(channel: AlertChannel) -> AlertChannel | None:
+    """As it is now, with the database's time as `now`; `None` when it was deleted with all it was
+    owed. Before its notifications, as a claim locks it first: two orders would deadlock."""
+    channels = AlertChannel.objects.select_for_update(no_key=True)
+    return channels.filter(pk=channel.pk).annotate(now=DatabaseNow()).first()
+
+
+def _return_turn(channel: AlertChannel, claim: Claim) -> None:
+    """A message that did not go out used up nothing of its channel's minute, and asked nothing."""
+    now: datetime = channel.now  # type: ignore[attr-defined]  # annotated by `_locked`
+    if claim.counted_as in channel.recent_sends:
+        channel.recent_sends.remove(claim.counted_as)
+    if channel.next_send_at == claim.closed_until:  # nobody has had another reason since
+        channel.next_send_at = Window.of(channel, now).opens_at()
+    channel.save(update_fields=["recent_sends", "next_send_at"])
 
 
 def expire_attempt(row: Notification, guard: Q) -> bool:
@@ -122,9 +145,9 @@ def expire_attempt(row: Notification, guard: Q) -> bool:
     started_at = row.started_at or timezone.now()
     is_last = row.attempts >= row.attempts_allowed()
     to = NotificationState.FAILED if is_last else NotificationState.PENDING
-    channel = row.channel
     with transaction.atomic():
-        done = row.take_from_holder(
+        channel = _locked(row.channel)
+        done = channel is not None and row.take_from_holder(
             guard,
             to,
             actor="",
@@ -133,7 +156,7 @@ def expire_attempt(row: Notification, guard: Q) -> bool:
             **_without_lease(),
             **({} if is_last else {"run_at": DatabaseNow()}),
         )
-        if done:
+        if done and channel is not None:
             # A probe that died must not hold the others up for a whole lease.
             if channel.is_breaker_open:
                 AlertChannel.objects.filter(pk=channel.pk).update(next_send_at=DatabaseNow())
@@ -197,10 +220,9 @@ def _hold(channel: AlertChannel, wait: timedelta) -> None:
 
 
 def _fail(claim: Claim, outcome: Outcome) -> bool:
-    # The channel first, as a claim locks it first: two orders would deadlock.
-    channel = AlertChannel.objects.select_for_update().filter(pk=claim.channel.pk).first()
+    channel = _locked(claim.channel)
     if channel is None:
-        return False  # deleted meanwhile, with all it was owed
+        return False
     row = claim.leader
     to, fields = _next_step(claim, outcome)
     fields |= {"errors": _with_error(row, outcome), **_without_lease()}

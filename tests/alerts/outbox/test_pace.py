@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from django.utils import timezone
 
-from alerts import delivery
+from alerts import claims, delivery, settling
 from alerts.breaker import Breaker
+from alerts.claims import Claim
 from alerts.models import AlertChannel, Incident, Notification
 from alerts.outbox import enqueue, enqueue_all
+from alerts.transports.base import SEND_SECONDS
 from hostmaster.core.clock import DatabaseNow
 from tests.alerts.outbox.sending import (
     deliver,
@@ -23,6 +27,10 @@ from tests.alerts.receiver import Answer, Receiver
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
 State = Notification.State
+
+
+def suppress(claim: Claim) -> bool:
+    return settling.suppress(claim, "A silence.")
 
 
 def test_a_breaker_opens_at_five_failures_and_doubles_up_to_a_quarter_of_an_hour() -> None:
@@ -136,6 +144,64 @@ def test_a_grouped_channel_gets_two_messages_and_one_digest_of_the_rest(receiver
     pass_time(seconds=61)
     deliver()
     assert states(late) == [State.SENT]
+
+
+@pytest.mark.parametrize("leave", [settling.hand_back, suppress])
+def test_what_was_not_sent_after_all_uses_up_nothing_of_the_minute(
+    receiver: Receiver, leave: Callable[[Claim], bool]
+) -> None:
+    channel = make_webhook(receiver, is_grouped=True)
+    for _ in range(3):
+        enqueue(make_told_incident(channel), "opened")
+    claimed = claims.claim_some(16)
+    assert len(claimed) == 3
+    assert not delivery.has_due()
+    assert all(leave(claim) for claim in claimed)
+    enqueue(make_told_incident(channel), "opened")
+    assert delivery.has_due()
+    deliver()
+    told = [r.json["data"].get("count", 1) for r in receiver.received]
+    assert sum(told) == (4 if leave is settling.hand_back else 1)
+    channel.refresh_from_db()
+    assert len(channel.recent_sends) == len(receiver.received) <= 3
+
+
+@pytest.mark.parametrize("leave", [settling.hand_back, suppress])
+def test_a_probe_that_was_not_sent_after_all_is_made_by_the_next(
+    receiver: Receiver, leave: Callable[[Claim], bool]
+) -> None:
+    channel = make_webhook(receiver)
+    AlertChannel.objects.update(failures_in_row=5, breaker_seconds=30)
+    for _ in range(2):
+        enqueue(make_told_incident(channel), "opened")
+    (claim,) = claims.claim_some(16)
+    assert claim.is_probe
+    assert not delivery.has_due()
+    assert leave(claim)
+    assert delivery.has_due()
+    deliver()
+    channel.refresh_from_db()
+    assert (channel.failures_in_row, channel.breaker_seconds) == (0, 0)
+    assert len(receiver.received) == (2 if leave is settling.hand_back else 1)
+
+
+def test_what_waited_for_a_thread_until_its_lease_is_nearly_over_is_left_to_another(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slow messages of an earlier turn may hold every thread."""
+    margin = timedelta(seconds=SEND_SECONDS + 5)
+    monkeypatch.setattr(delivery, "LEASE", margin + timedelta(seconds=1))
+    (row,) = enqueue(make_told_incident(make_webhook(receiver)), "opened")
+    is_free = threading.Event()
+    slow = [delivery._pool().submit(is_free.wait, 60) for _ in range(delivery.THREADS)]
+    threading.Timer(3, is_free.set).start()
+    assert deliver(seconds=60) == 1, "by its second claim"
+    assert all(one.result() for one in slow)
+    row.refresh_from_db()
+    assert (row.state, row.attempts) == (State.SENT, 1)
+    assert row.deliveries.count() == 1
+    assert len(receiver.received) == 1
+    assert row.errors == []
 
 
 def test_a_storm_is_told_by_three_messages_and_leaves_nobody_out(receiver: Receiver) -> None:
