@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import Error, connection
 
 from hostmaster.core.clock import DatabaseNow, database_now
+from hostmaster.core.jobs import processes
 from hostmaster.core.jobs.lanes import Lane
 from hostmaster.core.jobs.models import Lease
 
@@ -35,8 +36,10 @@ def own_origin() -> str:
 
 
 def new_owner() -> str:
-    """A name for one claim that nobody else ever had."""
-    return f"{own_origin()}/{secrets.token_hex(6)}"
+    """A name for one claim that nobody else ever had, and that says which process made it."""
+    mark = processes.own_mark()
+    claim = secrets.token_hex(6)
+    return f"{own_origin()}/{claim}.{mark}" if mark else f"{own_origin()}/{claim}"
 
 
 def is_ours(owner: str) -> bool:
@@ -45,21 +48,23 @@ def is_ours(owner: str) -> bool:
 
 
 def is_owner_dead(owner: str) -> bool:
-    """`owner` was a worker of this lane process, and is no more. `False` for what others own:
-    only their leases can tell."""
-    instance = lane_instance()
-    if not instance or not owner.startswith(f"{instance}/"):
+    """`owner` was a process of this machine, and is no more. `False` for what others own: only
+    their leases can tell."""
+    origin, _, claim = owner.rpartition("/")
+    instance, _, number = origin.rpartition("/")
+    if not (number.isascii() and number.isdigit()):
         return False
-    pid = owner.removeprefix(f"{instance}/").partition("/")[0]
-    return pid.isdigit() and not psutil.pid_exists(int(pid))
+    mark = claim.partition(".")[2]
+    if mark:
+        return processes.is_gone(int(number), mark)
+    # Where processes have no mark we know those that our own lane started.
+    return instance == lane_instance() != "" and not psutil.pid_exists(int(number))
 
 
 def release_dead(lane: Lane) -> None:
-    """Give back what workers of this lane process held that were killed: the next one need not
-    wait until their leases are over."""
-    mine = lane_instance()
-    held = Lease.objects.filter(owner__startswith=f"{mine}/", until__gt=DatabaseNow())
-    for lease in held if mine else ():
+    """Give back what processes of this machine held that were killed, of this lane or of one
+    before it: the next one need not wait until their leases are over."""
+    for lease in Lease.objects.filter(until__gt=DatabaseNow()):
         if is_owner_dead(lease.owner):
             release(lease.name, lease.owner)
 

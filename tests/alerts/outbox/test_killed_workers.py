@@ -11,8 +11,9 @@ from django.utils import timezone
 from alerts.channels import add_channel
 from alerts.models import AlertChannel, Incident, Notification
 from alerts.outbox import enqueue, enqueue_all
-from tests.alerts.receiver import Receiver
-from tests.concurrency.processes import kill, stop, wait_for
+from hostmaster.core.jobs.models import Lease
+from tests.alerts.receiver import Answer, Receiver
+from tests.concurrency.processes import family, kill, stop, wait_for
 from tests.factories import make_incident, make_rule, make_tenant
 from tests.projects import Project
 
@@ -66,6 +67,35 @@ def test_a_message_goes_out_as_soon_as_its_incident_is_stored(
             time.sleep(0.2)
         stop(cluster)
     assert sorted(waits)[18] <= 2.0, sorted(waits)
+
+
+def test_a_lane_killed_as_a_whole_leaves_the_next_one_nothing_to_wait_for(
+    project_env: Project, loopback_allowed: None
+) -> None:
+    """Neither its turn nor what it was sending."""
+    lane = ("qcluster", "--lane", "alerts")
+    environment = {**ENVIRONMENT, "LEASE_SECONDS": "300"}
+    with Receiver(Answer(seconds=5)) as receiver:
+        owe(make_channels(receiver, 1), 1)
+        cluster = project_env.start(*lane, **environment)
+        wait_for(lambda: receiver.count() == 1, 60, "the message is on its way")
+        for process in family(cluster):
+            kill(process.pid)
+        cluster.wait()
+        row = Notification.objects.get()
+        held = [row.lease_until, Lease.objects.get(name="drain:notifications:0").until]
+        assert row.state == State.SENDING
+        receiver.answer = Answer()
+        second = project_env.start(*lane, **environment)
+        wait_for(lambda: not unfinished(), 60, "delivered")
+        row.refresh_from_db()
+        # By the database's own clock: before either lease was over.
+        assert row.finished_at is not None
+        assert all(until is not None and row.finished_at < until for until in held)
+        stop(second)
+    assert (row.state, row.attempts) == (State.SENT, 2)
+    assert receiver.ids() == {row.message_id}
+    assert list(row.deliveries.values_list("error_class", flat=True)) == ["lost", ""]
 
 
 def make_channels(receiver: Receiver, count: int) -> list[AlertChannel]:
