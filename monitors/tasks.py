@@ -12,7 +12,7 @@ from hostmaster.core.jobs.drains import Turn
 from hostmaster.core.jobs.lanes import Lane
 from hostmaster.core.jobs.models import ScheduleState
 from hostmaster.core.jobs.schedules import JobReport
-from monitors import scheduling, turns
+from monitors import foreign_rows, scheduling, turns
 from monitors.models import MonitorCheck
 
 DRAIN = "monitor_checks"
@@ -32,6 +32,7 @@ def sum_up_checks() -> JobReport:
     driven by what is due; this finds what nobody rang for, and what plain SQL changed."""
     scheduling.follow_enabled()
     scheduling.put_off_no_longer()
+    foreign_rows.tell_of_unreadable()
     if turns.is_something_due() and not doorbells.lane_depth(Lane.DEFAULT):
         doorbells.send(Lane.DEFAULT, doorbells.RUN_DRAIN, DRAIN)
     return _report("health_check", Q(), Q(success=True))

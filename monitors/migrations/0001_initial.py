@@ -265,6 +265,10 @@ class Migration(migrations.Migration):
             model_name='monitorrollup',
             index=models.Index(fields=['period', 'bucket'], name='monitor_rollups_bucket'),
         ),
+        migrations.AddIndex(
+            model_name='monitorrollup',
+            index=models.Index(condition=models.Q(('seconds_up', None)), fields=['period', 'bucket'], name='monitor_rollups_unfilled'),
+        ),
         migrations.AddConstraint(
             model_name='monitorrollup',
             constraint=models.UniqueConstraint(fields=('monitor', 'period', 'bucket'), name='monitor_rollups_once'),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from monitors.models.checks import MonitorCheck
+from monitors.models.checks import MonitorCheck, SetAsideCheck
 from monitors.models.intervals import MonitorStateInterval
 from monitors.models.maintenance import MaintenanceWindow
 from monitors.models.monitors import Monitor, MonitorKind, MonitorStatus
@@ -19,4 +19,5 @@ __all__ = [
     "MonitorStateInterval",
     "MonitorStatus",
     "RollupPeriod",
+    "SetAsideCheck",
 ]

@@ -59,3 +59,21 @@ class MonitorCheck(models.Model):
 
     def __str__(self) -> str:
         return f"{self.monitor_id} at {self.checked_at:%Y-%m-%d %H:%M:%S}"
+
+
+class SetAsideCheck(models.Model):
+    """A row that another program wrote into SQLite's `monitor_checks` and nobody can read, taken
+    out by a trigger (migration 0002) until it is told of. PostgreSQL takes no such row."""
+
+    column_name = models.TextField()
+    value = models.TextField(null=True)
+    check_id = models.TextField()  # these two as they were written
+    monitor_id = models.TextField()
+    error_message = models.TextField(null=True)
+    set_aside_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "monitor_checks_set_aside"
+
+    def __str__(self) -> str:
+        return f"{self.check_id}: {self.column_name}"

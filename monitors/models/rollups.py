@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from django.db import models
 from django.db.models import Q
 
@@ -10,6 +12,15 @@ class RollupPeriod(models.TextChoices):
     FIVE_MINUTES = "5m", "5 minutes"  # written with every check, kept 14 days
     HOUR = "1h", "1 hour"  # folded from 5m, kept 400 days
     DAY = "1d", "1 day"  # folded from 1h, kept for good
+
+
+class MonitorRollupQuerySet(models.QuerySet["MonitorRollup"]):
+    """Questions about many roll-ups."""
+
+    def unfilled(self) -> Self:
+        """They do not say how long it was up: the open buckets, and those just closed. The partial
+        index `monitor_rollups_unfilled` holds exactly these."""
+        return self.filter(seconds_up=None)
 
 
 class MonitorRollup(models.Model):
@@ -49,10 +60,19 @@ class MonitorRollup(models.Model):
     seconds_unknown = models.FloatField(null=True, blank=True)
     seconds_maintenance = models.FloatField(null=True, blank=True)
 
+    objects = MonitorRollupQuerySet.as_manager()
+
     class Meta:
         db_table = "monitor_rollups"
         ordering = ["monitor", "period", "bucket"]
-        indexes = [models.Index(fields=["period", "bucket"], name="monitor_rollups_bucket")]
+        indexes = [
+            models.Index(fields=["period", "bucket"], name="monitor_rollups_bucket"),
+            models.Index(
+                fields=["period", "bucket"],
+                condition=Q(seconds_up=None),
+                name="monitor_rollups_unfilled",
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["monitor", "period", "bucket"], name="monitor_rollups_once"

@@ -9,6 +9,7 @@ import pytest
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
+from pytest_django import DjangoAssertNumQueries
 
 from monitors import histograms, rollups, services
 from monitors.models import Monitor, MonitorRollup, MonitorStateInterval, RollupPeriod
@@ -127,3 +128,38 @@ class TestFolding:
         assert found.timed == 100
         assert found.p50_ms == pytest.approx(50, rel=0.05)
         assert found.p99_ms == pytest.approx(99, rel=0.05)
+
+    def test_buckets_from_before_a_long_outage_say_it_too_a_part_a_run(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monitor = make_monitor()
+        MonitorStateInterval.objects.all().delete()
+        long_ago = rollups.start_of(RollupPeriod.HOUR, timezone.now() - timedelta(days=40))
+        MonitorStateInterval.objects.create(monitor=monitor, state="up", started_at=long_ago)
+        for number in range(5):
+            make_five_minutes(monitor, long_ago + number * timedelta(minutes=5), [100])
+        monkeypatch.setattr(rollups, "FILLED_A_RUN", 2)
+
+        unfilled = MonitorRollup.objects.unfilled().filter(period="5m")
+        left = []
+        for _ in range(3):
+            rollups.roll_up()
+            left.append(unfilled.count())
+
+        assert left == [3, 1, 0]
+        found = MonitorRollup.objects.values_list("period", "seconds_up").distinct()
+        assert {("5m", 300), ("1h", 3600)} < set(found)
+
+    def test_years_without_checks_are_not_folded_hour_by_hour(
+        self, django_assert_max_num_queries: DjangoAssertNumQueries
+    ) -> None:
+        monitor = make_monitor()
+        for days_ago in (2000, 1):
+            make_five_minutes(monitor, timezone.now() - timedelta(days=days_ago), [100])
+        with django_assert_max_num_queries(100):
+            rollups.roll_up()
+        assert MonitorRollup.objects.filter(period="1d").count() == 2
+
+    def test_looking_for_buckets_to_fill_reads_no_others(self) -> None:
+        waiting = MonitorRollup.objects.unfilled().filter(period="5m", bucket__lte=HOUR)
+        assert "monitor_rollups_unfilled" in waiting.order_by("-bucket").explain()
