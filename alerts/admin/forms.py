@@ -40,6 +40,12 @@ class SecretInput(forms.PasswordInput):
         )
 
 
+def name_tenants(field: Any) -> None:
+    """Say whose each choice is where there are several tenants: each has a rule “Dead letters”."""
+    if Tenant.objects.count() > 1:
+        field.label_from_instance = lambda one: f"{one} ({one.tenant})"
+
+
 class ChannelForm(EnteredForm):
     """The configuration is write-only; a masked hint tells which it is."""
 
@@ -153,8 +159,8 @@ class RuleForm(EnteredForm):
             field: Any = self.fields[name]
             if row is not None:
                 field.queryset = field.queryset.filter(tenant=row.tenant_id)
-            elif Tenant.objects.count() > 1:
-                field.label_from_instance = lambda one: f"{one} ({one.tenant})"
+            else:
+                name_tenants(field)
         if row is not None:
             self.fields["threshold"].help_text = (
                 f"{SPECS[row.kind].threshold.unit.capitalize()}. Empty: the kind's own."
@@ -223,6 +229,10 @@ class SilenceForm(EnteredForm):
         AlertRule.objects.select_related("tenant"), required=False, empty_label="any rule"
     )
     tags = entry.words(help_text="Monitors that bear one of these, such as production, eu.")
+
+    def __init__(self, data: Any = None, *, row: Any = None, initial: Any = None) -> None:
+        super().__init__(data, row=row, initial=initial)
+        name_tenants(self.fields["rule"])
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 from alerts.models.channels import AlertChannel, ChannelType
@@ -29,6 +30,9 @@ def transport_for(channel_type: str) -> Transport:
 def channel_hint(channel: AlertChannel) -> str:
     """What a page may show of where this channel leads."""
     try:
-        return transport_for(channel.type).hint(channel.config) or "not configured"
-    except (ConfigError, SealError):
+        config = channel.config
+        is_readable = isinstance(config, Mapping)  # of another program it may be any JSON
+        hint = transport_for(channel.type).hint(config) if is_readable else ""
+    except (ConfigError, SealError, ValueError):
         return "cannot be read"
+    return hint or "not configured"

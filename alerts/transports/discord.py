@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from alerts.messages import Digest, Message
 from alerts.transports.base import Config, Envelope, Outcome, refuse_unknown
-from alerts.transports.limits import clip, one_line, plain, units
+from alerts.transports.limits import WORD, clip, one_line, plain, units
 from alerts.transports.posting import clean_url, host_hint, post
 
 TITLE, DESCRIPTION, FIELDS, FIELD_NAME, FIELD_VALUE, FOOTER = 256, 4096, 25, 256, 1024, 2048
@@ -46,7 +46,7 @@ def escape(character: str) -> str:
 def _embed(message: Message) -> dict[str, Any]:
     facts = {
         "Address": clip(one_line(message.address), FIELD_VALUE),
-        "Severity": message.severity,
+        "Severity": _shown(message.severity, WORD),
         "Rule": _shown(message.rule, FIELD_VALUE),
         "Started": f"{message.started_at:%Y-%m-%d %H:%M:%S} UTC",
         "Lasted": message.duration,

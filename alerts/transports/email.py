@@ -23,7 +23,7 @@ from alerts.transports.base import (
     Outcome,
     refuse_unknown,
 )
-from alerts.transports.limits import clip, one_line, plain
+from alerts.transports.limits import WORD, clip, one_line, plain
 from alerts.transports.smtp import PunctualBackend
 from hostmaster.core.logs import mask
 
@@ -51,7 +51,10 @@ def clean(config: Config) -> dict[str, Any]:
 
 
 def hint(config: Config) -> str:
-    return ", ".join(f"{to[:1]}…@{to.rpartition('@')[2]}" for to in config.get("to", ()))
+    addresses = config.get("to")
+    if not isinstance(addresses, list):
+        return ""
+    return ", ".join(f"{to[:1]}…@{to.rpartition('@')[2]}" for to in map(str, addresses))
 
 
 def send(envelope: Envelope) -> Outcome:
@@ -113,13 +116,17 @@ def render(envelope: Envelope) -> EmailMessage:
 
 def _subject(content: Message | Digest) -> str:
     is_one = isinstance(content, Message) and content.event != "resolved"
-    mark = f"[{content.severity}] " if isinstance(content, Message) and is_one else ""
+    mark = (
+        f"[{clip(one_line(content.severity), WORD)}] "
+        if isinstance(content, Message) and is_one
+        else ""
+    )
     return clip(one_line(mark + content.headline), SUBJECT) or "Alert"
 
 
 def _body(message: Message) -> str:
     facts = {
-        "Severity": message.severity,
+        "Severity": clip(one_line(message.severity), WORD),
         "Rule": one_line(message.rule),
         "About": one_line(message.subject),
         "Address": one_line(message.address),

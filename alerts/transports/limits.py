@@ -11,6 +11,7 @@ from collections.abc import Callable
 from hostmaster.core.masking import storable
 
 ELLIPSIS = "…"
+WORD = 40  # of a severity or a kind: another program may have written anything there
 # Invisible, and able to turn the direction of a whole line round.
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import requests
 
@@ -24,6 +24,7 @@ from hostmaster.core.net.guard import (
 from hostmaster.core.net.http import ProxyRefusedError, guarded_session
 
 LONGEST_URL = 2048
+SHORTEST_TOKEN = 12  # of a part of a URL that is a secret by itself
 REFUSING = frozenset({400, 401, 403, 404, 405, 406, 411, 413, 414, 415, 422, 431, 451, 501})
 GONE = 410
 TOO_MANY = 429
@@ -131,7 +132,7 @@ def post(
             ) as response,
         ):
             reply = _beginning(response)
-            return _judge(response, reply, (url, urlsplit(url).path, *secrets))
+            return _judge(response, reply, (*_secrets_of(url), *secrets))
     except DestinationNotAllowedError as error:
         return Outcome(ok=False, error_class="not_allowed", error=str(error), is_refused=True)
     except requests.exceptions.SSLError:
@@ -224,6 +225,16 @@ def _seconds(value: Any) -> timedelta | None:
     except (TypeError, ValueError):
         return None
     return timedelta(seconds=min(seconds, 86_400.0)) if seconds >= 0 else None
+
+
+def _secrets_of(url: str) -> tuple[str, ...]:
+    """The URL and what of it a receiver may repeat alone: a webhook's token is in its path, or in
+    its query. The longest first, or a part masked would hide the whole from us."""
+    parts = urlsplit(url)
+    pieces = [*parts.path.split("/"), *(value for _, value in parse_qsl(parts.query))]
+    tokens = [piece for piece in pieces if len(piece) >= SHORTEST_TOKEN]
+    found = [url, parts.path, parts.query, *tokens, *map(unquote, tokens)]
+    return tuple(sorted(dict.fromkeys(found), key=len, reverse=True))
 
 
 def _masked(reply: bytes, secrets: tuple[str, ...]) -> str:

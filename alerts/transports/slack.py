@@ -6,7 +6,7 @@ from typing import Any
 
 from alerts.messages import Digest, Message
 from alerts.transports.base import Config, Envelope, Outcome, refuse_unknown
-from alerts.transports.limits import clip, one_line, plain, units
+from alerts.transports.limits import WORD, clip, one_line, plain, units
 from alerts.transports.posting import clean_url, host_hint, post
 
 HEADER, SECTION, FIELD, FIELDS, BLOCKS = 150, 3000, 2000, 10, 50
@@ -49,7 +49,7 @@ def escape(character: str) -> str:
 def _blocks(message: Message) -> list[dict[str, Any]]:
     mark = "🟢" if message.event == "resolved" else _MARKS.get(message.severity, "⚪")
     facts = {
-        "Severity": message.severity,
+        "Severity": clip(one_line(message.severity), WORD, escape),
         "Rule": clip(one_line(message.rule), 300, escape),
         "Started": f"{message.started_at:%Y-%m-%d %H:%M:%S} UTC",
         "Lasted": message.duration,

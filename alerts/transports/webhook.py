@@ -14,7 +14,7 @@ from standardwebhooks import Webhook
 
 from alerts.messages import Digest, Message
 from alerts.transports.base import Config, ConfigError, Envelope, Outcome, refuse_unknown, text_of
-from alerts.transports.limits import clip, plain
+from alerts.transports.limits import WORD, clip, plain
 from alerts.transports.posting import clean_url, host_hint, post
 
 SECRET_PREFIX = "whsec_"  # noqa: S105 what every secret begins with
@@ -110,11 +110,11 @@ def _facts(message: Message) -> dict[str, Any]:
     return {
         "incident_id": message.incident_id,
         "event": message.event,
-        "severity": message.severity,
+        "severity": _text(message.severity, WORD),
         "summary": _text(message.headline),
         "title": _text(message.title),
         "rule": _text(message.rule, 200),
-        "kind": message.kind,
+        "kind": _text(message.kind, WORD),
         "subject": _text(message.subject, 200),
         "url": _text(message.address),
         "detail": _text(message.detail),
@@ -129,7 +129,7 @@ def _short_facts(message: Message) -> Mapping[str, Any]:
     return {
         "incident_id": message.incident_id,
         "event": message.event,
-        "severity": message.severity,
+        "severity": _text(message.severity, WORD),
         "title": _text(message.title, 100),
         "started_at": message.started_at.isoformat(),
         "resolved_at": message.resolved_at.isoformat() if message.resolved_at else None,

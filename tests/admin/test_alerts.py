@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -23,6 +24,7 @@ from alerts.models import (
 )
 from alerts.outbox import enqueue
 from alerts.services import add_channel
+from hostmaster.core import crypto
 from hostmaster.core.jobs.models import JobEvent
 from tests.admin.conftest import Cost
 from tests.admin.test_jobs import messages_of, text_of
@@ -475,6 +477,29 @@ def test_silence_is_added_and_ended(operator: Client) -> None:
     made.refresh_from_db()
     assert not made.is_active(timezone.now())
     assert "It was over already." in messages_of(operator.post(page_of(made, "end")))[-1]
+
+
+def test_rules_to_silence_are_told_apart_by_their_tenants(operator: Client) -> None:
+    """Each tenant has a rule of the same name from the beginning."""
+    first, second = make_rule(name="Dead letters"), make_rule(name="Dead letters")
+
+    form = text_of(operator.get(f"{list_of('silence')}add/"))
+
+    for rule in (first, second):
+        assert f"Dead letters ({rule.tenant})" in form
+
+
+@pytest.mark.parametrize("config", [{"to": "anna.canary@example.com"}, {"to": [7]}, [], "x"])
+def test_channel_that_another_program_configured_has_a_page(operator: Client, config: Any) -> None:
+    channel = make_channel(type="email", config={"to": ["anna.canary@example.com"]})
+    context = crypto.context_for(channel, "config_sealed")
+    sealed = crypto.seal(json.dumps(config), context=context)
+    AlertChannel.objects.update(config_sealed=sealed)
+
+    for page in (page_of(channel), list_of("alertchannel")):
+        answer = operator.get(page)
+        assert answer.status_code == 200
+        assert "n…@" not in text_of(answer), "letter by letter"
 
 
 def test_silence_link_of_a_monitor_fills_the_form(operator: Client) -> None:

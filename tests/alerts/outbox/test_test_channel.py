@@ -6,6 +6,7 @@ import pytest
 
 from alerts.channels import TestResult, TooManyTestsError, test_channel
 from alerts.models import DeliveryAttempt
+from hostmaster.core.masking import MASK
 from tests.alerts.outbox.sending import make_webhook
 from tests.alerts.receiver import Answer, Receiver
 
@@ -34,6 +35,17 @@ def test_a_failure_is_shown_once_and_changes_nothing_else(receiver: Receiver) ->
     assert len(receiver.received) == 1
     channel.refresh_from_db()
     assert (channel.failures_in_row, channel.last_error) == (0, "")
+
+
+@pytest.mark.parametrize("repeated", ["T0KEN-of-this-hook", "s3cret of the query"])
+def test_no_part_of_a_url_comes_back_in_what_is_shown(receiver: Receiver, repeated: str) -> None:
+    receiver.answer = Answer(500, f"no such hook: {repeated}".encode())
+    path = "/services/T0KEN-of-this-hook?key=s3cret%20of+the%20query"
+    channel = make_webhook(receiver, config={"url": receiver.url(path)})
+    result = test_channel(channel)
+    assert result.reply.startswith("no such hook: ")
+    assert repeated not in result.reply
+    assert MASK in result.reply
 
 
 def test_the_sixth_within_a_minute_is_refused(receiver: Receiver) -> None:

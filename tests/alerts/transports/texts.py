@@ -31,6 +31,7 @@ texts = st.one_of(
     st.sampled_from(NASTY),
     st.lists(st.sampled_from(NASTY), max_size=3).map("".join),
 )
+severities = st.one_of(st.sampled_from(["warning", "critical", "info"]), texts)
 events = st.sampled_from(["opened", "acknowledged", "reminder", "resolved", "test"])
 
 
@@ -41,10 +42,10 @@ def messages(draw: st.DrawFn) -> Message:
         notification_id="n",
         incident_id="0b1c2d3e-4f50-6172-8394-a5b6c7d8e9f0",
         event=event,
-        severity=draw(st.sampled_from(["warning", "critical", "info"])),
+        severity=draw(severities),
         title=draw(texts),
         rule=draw(texts),
-        kind="down",
+        kind=draw(severities),
         subject=draw(texts),
         address=draw(texts),
         detail=draw(texts),
