@@ -11,7 +11,6 @@ import logging
 import threading
 import time
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -20,9 +19,8 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import connection
 
-from hostmaster.core.clock import database_now
-from hostmaster.core.live.models import LiveEvent
-from hostmaster.core.live.services import CHANNEL, OVERLAP
+from hostmaster.core.live.services import CHANNEL
+from hostmaster.core.live.window import Told, Window
 
 logger = logging.getLogger(__name__)
 
@@ -30,17 +28,6 @@ STREAM_QUEUE = 100  # events a slow page may lag behind before it must load anew
 READY_SECONDS = 5.0  # a stream opens after that all the same; the database may be down
 LINGER_SECONDS = 5.0  # without a stream
 PAUSE_SECONDS = 1.0  # after an error of the database
-BATCH = 1000
-
-
-@dataclass(frozen=True)
-class Told:
-    """An event as a stream sends it."""
-
-    pk: int
-    tenant_id: UUID
-    topic: str
-    data: dict[str, Any]
 
 
 @dataclass(eq=False)
@@ -149,22 +136,21 @@ def _call_soon(subscriber: Subscriber, events: list[Told]) -> None:
 
 
 class _Reader:
-    """Reads each event once, in the order it became visible. All by the database's clock."""
+    """Waits for events and reads them, each once."""
 
     def __init__(self) -> None:
         self._listener: psycopg.Connection[Any] | None = None
-        self._seen: dict[int, float] = {}  # key → when it was read
-        self._read_at = 0.0  # 0: nothing was read yet
+        self._window = Window()
 
     def wait_and_read(self) -> list[Told]:
         """New events, after waiting for some; none after an error, which is logged."""
         try:
             self._listen()  # before looking, so that nothing falls between the look and the wait
-            if not self._read_at:
-                self._read()  # what was before the first stream is no news
+            if not self._window.is_primed:
+                self._window.read()  # what was before the first stream is no news
                 return []
             self._wait()
-            return self._read()
+            return self._window.read()
         except (DatabaseError, psycopg.Error) as error:
             logger.warning("Live events cannot be read: %s", type(error).__name__)
             self.close()
@@ -173,7 +159,7 @@ class _Reader:
 
     @property
     def is_primed(self) -> bool:
-        return bool(self._read_at)
+        return self._window.is_primed
 
     def close(self) -> None:
         if self._listener is not None:
@@ -196,22 +182,6 @@ class _Reader:
             return
         for _ in self._listener.notifies(timeout=settings.LIVE_POLL_SECONDS, stop_after=1):
             pass
-
-    def _read(self) -> list[Told]:
-        now = time.monotonic()
-        # After an outage of the database: back to where it began.
-        gap = timedelta(seconds=now - self._read_at) if self._read_at else timedelta()
-        window = LiveEvent.objects.filter(at__gte=database_now(-(OVERLAP + gap)))
-        keys = [pk for pk in window.values_list("pk", flat=True) if pk not in self._seen]
-        fields = ("pk", "tenant_id", "topic", "data")
-        new = LiveEvent.objects.filter(pk__in=keys[:BATCH]).order_by("pk").values_list(*fields)
-        found = [Told(*row) for row in new]
-        oldest = now - 2 * OVERLAP.total_seconds()
-        self._seen = {pk: at for pk, at in self._seen.items() if at > oldest}
-        self._seen.update(dict.fromkeys((event.pk for event in found), now))
-        if len(keys) <= BATCH:
-            self._read_at = now
-        return found
 
 
 hub = Hub()

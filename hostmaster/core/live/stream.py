@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 from asgiref.sync import sync_to_async
@@ -18,9 +18,10 @@ from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 
-from hostmaster.core.live.hub import STREAM_QUEUE, Subscriber, Told, TooManyStreamsError, hub
+from hostmaster.core.live.hub import STREAM_QUEUE, Subscriber, TooManyStreamsError, hub
 from hostmaster.core.live.models import LiveEvent
 from hostmaster.core.live.services import missed_since
+from hostmaster.core.live.window import Told, Window
 from hostmaster.core.tenants.rate_limit import RateLimitedError
 from hostmaster.core.web.authentication import MemberAuth, TokenAuth
 from hostmaster.core.web.error_answers import answer
@@ -92,8 +93,9 @@ def _events(source: AsyncIterator[str] | Iterator[str]) -> StreamingHttpResponse
 async def _follow(caller: TenantRequest, subscriber: Subscriber) -> AsyncIterator[str]:
     try:
         yield f"retry: {RETRY_MS}\n\n"
-        for missed in await sync_to_async(_missed)(caller, subscriber.topics):
-            yield missed
+        missed = await sync_to_async(_missed)(caller)
+        for text in _texts_or_resync(missed, subscriber.topics):
+            yield text
         verified_at = time.monotonic()
         while True:
             if subscriber.has_missed:
@@ -115,13 +117,21 @@ async def _next(subscriber: Subscriber) -> str:
         return PING
 
 
-def _missed(caller: TenantRequest, topics: frozenset[str]) -> list[str]:
-    last = caller.headers.get("Last-Event-ID", caller.GET.get("last_event_id", ""))
-    if not last.isdecimal():
+def _missed(caller: TenantRequest) -> list[Told] | None:
+    """Since what it heard last. `None`: too much."""
+    last = _last_heard(caller)
+    if not last:
         return []
     # Room in the queue stays for what comes meanwhile.
     rows = missed_since(caller.tenant.pk, min(int(last), 2**63 - 1), STREAM_QUEUE)
-    return [RESYNC] if rows is None else _texts(rows, topics)
+    if rows is None:
+        return None
+    return [Told(row.pk, row.tenant_id, row.topic, row.data) for row in rows]
+
+
+def _last_heard(caller: TenantRequest) -> str:
+    last = caller.headers.get("Last-Event-ID", caller.GET.get("last_event_id", ""))
+    return last if last.isdecimal() else ""
 
 
 def _is_still_allowed(caller: TenantRequest) -> bool:
@@ -130,26 +140,36 @@ def _is_still_allowed(caller: TenantRequest) -> bool:
 
 
 def _follow_by_polling(caller: TenantRequest) -> Iterator[str]:
-    topics = _topics(caller)
-    yield f"retry: {RETRY_MS}\n\n"
-    yield from _missed(caller, topics)
-    events = LiveEvent.objects.filter(tenant_id=caller.tenant.pk)
-    seen = {*events.order_by("-pk").values_list("pk", flat=True)[:STREAM_QUEUE]}
-    newest, ends = max(seen, default=0), time.monotonic() + WSGI_SECONDS
+    """In a thread of its own, with a window of its own."""
+    topics, window = _topics(caller), Window(caller.tenant.pk)
+    yield f"retry: {RETRY_MS}\n\n" + _place(caller)
+    while not window.is_primed:
+        window.read()  # before what was missed, so that nothing falls between the two
+    missed = _missed(caller)
+    window.note(event.pk for event in missed or ())
+    yield from _texts_or_resync(missed, topics)
+    ends = time.monotonic() + WSGI_SECONDS
     while time.monotonic() < ends:
         time.sleep(settings.LIVE_POLL_SECONDS)
-        rows = list(events.filter(pk__gt=newest).order_by("pk")[:STREAM_QUEUE])
-        newest = rows[-1].pk if rows else newest
-        yield from _texts(rows, topics)
+        yield from _texts(window.read(), topics)
+
+
+def _place(caller: TenantRequest) -> str:
+    """Where a page that hears nothing goes on when this stream has ended: at the newest event."""
+    newest = LiveEvent.objects.filter(tenant_id=caller.tenant.pk).order_by("-pk").first()
+    return "" if newest is None or _last_heard(caller) else f"id: {newest.pk}\n\n"
 
 
 def _topics(request: HttpRequest) -> frozenset[str]:
     return frozenset(filter(None, request.GET.get("topics", "").split(",")))
 
 
-def _texts(rows: Iterable[LiveEvent], topics: frozenset[str]) -> list[str]:
-    told = (Told(row.pk, row.tenant_id, row.topic, row.data) for row in rows)
-    return [_text(event) for event in told if not topics or event.topic in topics]
+def _texts_or_resync(missed: Sequence[Told] | None, topics: frozenset[str]) -> list[str]:
+    return [RESYNC] if missed is None else _texts(missed, topics)
+
+
+def _texts(events: Sequence[Told], topics: frozenset[str]) -> list[str]:
+    return [_text(event) for event in events if not topics or event.topic in topics]
 
 
 def _text(event: Told) -> str:
