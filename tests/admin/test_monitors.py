@@ -339,6 +339,30 @@ def test_checks_are_read_only_and_listed_for_one_monitor(
 
 
 @pytest.mark.both_databases
+def test_list_reads_what_belongs_to_a_monitor_for_its_page_alone(
+    operator: Client, query_count: Cost
+) -> None:
+    """Joined, ten thousand runs are read before fifty monitors are shown."""
+    monitor = make_monitor(name="Shop")
+    MonitorRun.objects.create(monitor=monitor, tenant=monitor.tenant, last_response_ms=123)
+    make_monitor(name="Just added")
+
+    with CaptureQueriesContext(connection) as queries:
+        text = text_of(operator.get(LIST))
+
+    assert "123 ms" in text
+    assert "Just added" in text
+    sorted_by_name = [q["sql"] for q in queries if 'ORDER BY "monitors"."name"' in q["sql"]]
+    assert len(sorted_by_name) == 1
+    assert "JOIN" not in sorted_by_name[0]
+    before = query_count(LIST)
+    for _ in range(20):
+        other = make_monitor()
+        MonitorRun.objects.create(monitor=other, tenant=other.tenant)
+    assert query_count(LIST) == before
+
+
+@pytest.mark.both_databases
 def test_window_is_entered_as_clocks_show_it_there(operator: Client) -> None:
     monitor = make_monitor(name="Shop")
     form = {
