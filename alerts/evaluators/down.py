@@ -14,6 +14,7 @@ from alerts.evaluators.checks import (
     note,
     pairs,
     subject_of,
+    suspects,
     watched_monitors,
 )
 from alerts.evaluators.types import Finding, Judgement, Outcome, Scope
@@ -40,8 +41,10 @@ def failed_in_row(checks: Sequence[Check]) -> list[Check]:
 
 
 def evaluate(rules: Sequence[AlertRule], scope: Scope, at: datetime) -> Judgement:
-    """Two queries, however many rules and monitors."""
+    """Four queries, however many rules and monitors."""
     judgement = Judgement(absent=Resolution.RULE_CHANGED)
+    # After a success it can only be over; what our own outage hides is looked at.
+    scope = suspects(RuleKind.DOWN, scope, "NOT c.success OR c.error_code = %s", OWN_OUTAGE)
     monitors = watched_monitors(RuleKind.DOWN, scope)
     checks = last_checks(RuleKind.DOWN, scope, _rows_needed(rules, monitors))
     failures = {rule.pk: int(rule.settings.threshold) for rule in rules}

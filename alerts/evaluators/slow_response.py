@@ -12,6 +12,7 @@ from alerts.evaluators.checks import (
     note,
     pairs,
     subject_of,
+    suspects,
     watched_monitors,
 )
 from alerts.evaluators.types import Finding, Judgement, Outcome, Scope
@@ -39,13 +40,14 @@ def judge(
 
 
 def evaluate(rules: Sequence[AlertRule], scope: Scope, at: datetime) -> Judgement:
-    """Two queries, however many rules and monitors."""
+    """Four queries, however many rules and monitors."""
     judgement = Judgement(absent=Resolution.RULE_CHANGED)
+    settings_by_rule = {rule.pk: rule.settings for rule in rules}
+    scope = _suspects(scope, min(settings.threshold for settings in settings_by_rule.values()))
     monitors = watched_monitors(RuleKind.SLOW_RESPONSE, scope)
-    needed = max((rule.settings.count("checks") for rule in rules), default=1)
+    needed = max(settings.count("checks") for settings in settings_by_rule.values())
     # Twice as many, for some of them failed.
     checks = last_checks(RuleKind.SLOW_RESPONSE, scope, 2 * needed)
-    settings_by_rule = {rule.pk: rule.settings for rule in rules}
     for rule, monitor in pairs(rules, monitors):
         settings = settings_by_rule[rule.pk]
         count, ratio = settings.count("checks"), settings.number("clear_ratio")
@@ -60,6 +62,12 @@ def evaluate(rules: Sequence[AlertRule], scope: Scope, at: datetime) -> Judgemen
             _finding(rule, monitor, taken[:count]) if fires else None,
         )
     return judgement
+
+
+def _suspects(scope: Scope, lowest_ms: float) -> Scope:
+    """Without those whose newest check was fast: they may be over, but do not fire."""
+    unlike_fast = "NOT c.success OR c.response_time_ms IS NULL OR c.response_time_ms > %s"
+    return suspects(RuleKind.SLOW_RESPONSE, scope, unlike_fast, lowest_ms)
 
 
 def _finding(rule: AlertRule, monitor: Watched, slow: Sequence[tuple[int, Check]]) -> Finding:

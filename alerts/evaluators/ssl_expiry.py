@@ -13,6 +13,7 @@ from alerts.evaluators.checks import (
     covered,
     instant,
     last_certificates,
+    narrowed,
     note,
     pairs,
     subject_of,
@@ -44,6 +45,13 @@ class Chain:
             ends.insert(0, ("", self.expires_at))
         return min(ends, key=lambda end: end[1], default=None)
 
+    def may_fire(self, latest: datetime) -> bool:
+        """Whether some rule fires for it, if none minds an end after `latest`."""
+        if self.is_valid is False:
+            return True
+        end = self.first_end()
+        return end is not None and end[1] <= latest
+
 
 def judge(days: float, chain: Chain, at: datetime, *, minds_invalid: bool) -> tuple[Outcome, str]:
     """How it stands, and the facts in words."""
@@ -59,11 +67,14 @@ def judge(days: float, chain: Chain, at: datetime, *, minds_invalid: bool) -> tu
 
 
 def evaluate(rules: Sequence[AlertRule], scope: Scope, at: datetime) -> Judgement:
-    """Three queries, however many rules and monitors."""
+    """Four queries, however many rules and monitors."""
     judgement = Judgement(absent=Resolution.RULE_CHANGED)
-    monitors = watched_monitors(RuleKind.SSL_EXPIRY, scope)
-    chains = _chains(scope)
     settings_by_rule = {rule.pk: rule.settings for rule in rules}
+    chains = _chains(scope)
+    latest = at + timedelta(days=max(s.threshold for s in settings_by_rule.values()))
+    ill = (pk for pk, chain in chains.items() if chain.may_fire(latest))
+    scope = narrowed(RuleKind.SSL_EXPIRY, scope, ill)
+    monitors = watched_monitors(RuleKind.SSL_EXPIRY, scope)
     for rule, monitor in pairs(rules, monitors):
         settings = settings_by_rule[rule.pk]
         chain = chains.get(monitor.pk, Chain())
@@ -79,23 +90,13 @@ def _chains(scope: Scope) -> dict[UUID, Chain]:
     """By the newest row about a certificate, whoever wrote it; the rest of the chain by the run."""
     rows = last_certificates(RuleKind.SSL_EXPIRY, scope)
     runs = MonitorRun.objects.filter(monitor__in=covered(RuleKind.SSL_EXPIRY, scope))
-    known = runs.exclude(ssl_valid=None, ssl_expires_at=None)
+    known = runs.exclude(ssl_valid=None, ssl_expires_at=None).order_by()
+    columns = known.values_list(
+        "monitor_id", "ssl_valid", "ssl_reason", "ssl_expires_at", "certificates", "last_checked_at"
+    )
     chains = {
-        run.monitor_id: Chain(
-            run.ssl_valid,
-            run.ssl_reason,
-            run.ssl_expires_at,
-            others_of(run.certificates),
-            run.last_checked_at,
-        )
-        for run in known.only(
-            "monitor_id",
-            "ssl_valid",
-            "ssl_reason",
-            "ssl_expires_at",
-            "certificates",
-            "last_checked_at",
-        )
+        monitor_id: Chain(valid, reason, expires_at, others_of(certificates), seen_at)
+        for monitor_id, valid, reason, expires_at, certificates, seen_at in columns
     }
     for monitor_id, row in rows.items():
         chains[monitor_id] = _with_row(chains.get(monitor_id, Chain()), row)

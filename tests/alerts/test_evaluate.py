@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from alerts.evaluation import evaluate_rules
@@ -25,7 +24,7 @@ from alerts.models import (
 from alerts.services import acknowledge, resolve
 from alerts.tasks import evaluate, run_alert_evaluator
 from hostmaster.core.live.models import LiveEvent
-from monitors.models import Monitor, MonitorCheck
+from monitors.models import Monitor
 from tests.factories import (
     make_channel,
     make_check,
@@ -350,43 +349,6 @@ def test_the_schedule_reports_its_rules_in_the_log(caplog: pytest.LogCaptureFixt
     assert (report.processed, report.succeeded, report.failed) == (rules, rules, 0)
     assert f"Evaluated {rules} alert rules" in caplog.messages
     assert "Created 1 new incident(s)" in caplog.messages
-
-
-def test_queries_do_not_grow_with_the_monitors() -> None:
-    tenant = make_tenant()
-    for kind in ("down", "slow_response", "ssl_expiry"):
-        make_rule(tenant=tenant, kind=kind)
-    _add_monitors(tenant, 10)
-    few = _queries()
-    _add_monitors(tenant, 990)
-    assert _queries() == few
-
-
-def _add_monitors(tenant: Any, count: int) -> None:
-    monitors = Monitor.objects.bulk_create(
-        Monitor(tenant=tenant, name=f"m{n}", url="https://m.example/") for n in range(count)
-    )
-    now = timezone.now()
-    MonitorCheck.objects.bulk_create(
-        MonitorCheck(
-            monitor=monitor,
-            success=True,
-            response_time_ms=20,
-            ssl_valid=True,
-            ssl_expires_at=now + timedelta(days=90),
-            checked_at=now - timedelta(seconds=30 * age),
-        )
-        for monitor in monitors
-        for age in range(5)
-    )
-
-
-def _queries() -> int:
-    with CaptureQueriesContext(
-        connection,
-    ) as queries:
-        evaluate_rules()
-    return len(queries)
 
 
 def _age(*, minutes: int) -> None:
