@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from hostmaster.core.jobs.orphans import die_with_parent
+from hostmaster.core.cluster.orphans import die_with_parent
 
 if __name__ == "__main__":
     if sys.platform == "linux":

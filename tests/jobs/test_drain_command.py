@@ -10,9 +10,9 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from django_q.models import Schedule as QueueSchedule
 
+from hostmaster.core.cluster import drain_all
 from hostmaster.core.jobs import (
     doorbells,
-    drain_all,
     drains,
     engine,
     retention,

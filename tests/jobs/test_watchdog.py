@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from hostmaster.core.cluster.watchdog import Watchdog
 from hostmaster.core.jobs import doorbells, engine
 from hostmaster.core.jobs.lanes import Lane
-from hostmaster.core.jobs.watchdog import Watchdog
 from tests.factories import make_errand
 from tests.kernel_app.models import Errand
 

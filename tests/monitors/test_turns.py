@@ -9,8 +9,8 @@ from datetime import timedelta
 
 import pytest
 
+from hostmaster.core.cluster.drain_all import drain_everything
 from hostmaster.core.jobs import drains, leases
-from hostmaster.core.jobs.drain_all import drain_everything
 from hostmaster.core.jobs.lanes import Lane
 from hostmaster.core.tenants.models import Tenant
 from monitors import services, tasks, turns

@@ -14,7 +14,7 @@ from django.db import DatabaseError, connections
 from django.db.models.functions import Coalesce
 
 from hostmaster.core import logs
-from hostmaster.core.jobs.stop_flag import StopFlag
+from hostmaster.core.cluster.stop_flag import StopFlag
 from monitors import scheduling, turns
 from monitors.models import MonitorRun
 from monitors.storage import database_now

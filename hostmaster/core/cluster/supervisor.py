@@ -17,12 +17,12 @@ from django.conf import settings
 from django.db import Error, close_old_connections
 
 from hostmaster.core import logs
+from hostmaster.core.cluster.stop_flag import StopFlag
 from hostmaster.core.health import heartbeats
 from hostmaster.core.health import services as health
 from hostmaster.core.health.internal import serve_internal
 from hostmaster.core.jobs import doorbells, schedules
 from hostmaster.core.jobs.lanes import Lane
-from hostmaster.core.jobs.stop_flag import StopFlag
 
 logger = logging.getLogger(__name__)
 

@@ -24,11 +24,12 @@ from django_q.cluster import Sentinel
 from django_q.signals import post_spawn
 
 from hostmaster.core import logs
+from hostmaster.core.cluster import orphans
+from hostmaster.core.cluster.stop_flag import StopFlag
+from hostmaster.core.cluster.watchdog import Watchdog
 from hostmaster.core.health import heartbeats
-from hostmaster.core.jobs import drains, engine, leases, orphans, schedules, stopping, sweep
+from hostmaster.core.jobs import drains, engine, leases, schedules, stopping, sweep
 from hostmaster.core.jobs.lanes import Lane
-from hostmaster.core.jobs.stop_flag import StopFlag
-from hostmaster.core.jobs.watchdog import Watchdog
 from hostmaster.core.registry import get_registry
 
 logger = logging.getLogger(__name__)

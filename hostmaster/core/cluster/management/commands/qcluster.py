@@ -10,12 +10,12 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from hostmaster.core.jobs.drain_all import drain_everything
-from hostmaster.core.jobs.lane_process import run_lane
+from hostmaster.core.cluster.drain_all import drain_everything
+from hostmaster.core.cluster.lane_process import run_lane
+from hostmaster.core.cluster.stop_flag import StopFlag
+from hostmaster.core.cluster.supervisor import Supervisor
 from hostmaster.core.jobs.lanes import Lane
 from hostmaster.core.jobs.schedules import set_up_schedules
-from hostmaster.core.jobs.stop_flag import StopFlag
-from hostmaster.core.jobs.supervisor import Supervisor
 
 
 class Command(BaseCommand):
