@@ -43,6 +43,7 @@ METRICS_TOKEN = env.str("METRICS_TOKEN")
 
 # Ours come before django_q: `qcluster` is our command.
 INSTALLED_APPS = [
+    "hostmaster.core.cluster",
     "hostmaster.core.jobs",
     "hostmaster.core.tenants",
     "hostmaster.core.health",
@@ -208,6 +209,7 @@ LEASE_RENEW_SECONDS = env.float("LEASE_RENEW_SECONDS", 10.0, 0.1)
 TICK_SECONDS = env.float("TICK_SECONDS", 1.0, 0.05)
 HEARTBEAT_SECONDS = env.float("HEARTBEAT_SECONDS", 15.0, 0.5)
 WATCHDOG_SECONDS = env.float("WATCHDOG_SECONDS", 120.0, 1)
+HEALTH_CHECK_SECONDS = env.float("HEALTH_CHECK_SECONDS", 0.9, 0.1)
 LIVE_POLL_SECONDS = env.float("LIVE_POLL_SECONDS", 1.0 if IS_SQLITE else 5.0, 0.05)
 
 # When periodic work runs: six fields, seconds last. Empty: as its schedule says by itself.
@@ -257,6 +259,7 @@ MONITOR_CONCURRENCY = env.int("MONITOR_CONCURRENCY", 500, 1, 10_000)
 MONITOR_HOST_CONCURRENCY = env.int("MONITOR_HOST_CONCURRENCY", 4, 1, 10_000)
 MONITOR_TENANT_CONCURRENCY = env.int("MONITOR_TENANT_CONCURRENCY", 250, 1, 10_000)
 MONITOR_CERTIFICATE_SECONDS = env.int("MONITOR_CERTIFICATE_SECONDS", 300, 1, 86_400)
+MONITOR_CA_BUNDLE = env.str("MONITOR_CA_BUNDLE")
 ELASTICSEARCH_URL = env.url("ELASTICSEARCH_URL", schemes=["http", "https"])
 vars().update(env.email_url("EMAIL_URL", "consolemail://"))
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "hostmaster@localhost")
