@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any, TypeVar
+from uuid import UUID
 
 from alerts.evaluators.types import Finding, Judgement, Scope
-from alerts.models import AlertRule
+from alerts.models import AlertRule, RuleKind
 from scans.models import BreachKind, BudgetBreach, CostAnomaly
+
+Row = TypeVar("Row", BudgetBreach, CostAnomaly)
 
 
 def judge_budgets(rule: AlertRule, breaches: Iterable[BudgetBreach]) -> list[Finding]:
@@ -27,34 +32,57 @@ def judge_budgets(rule: AlertRule, breaches: Iterable[BudgetBreach]) -> list[Fin
 def judge_anomalies(
     rule: AlertRule, anomalies: Iterable[CostAnomaly], at: datetime
 ) -> list[Finding]:
-    """A day stays news for some days; one that a later revision of the costs withdrew is over."""
+    """A day is news for some days after it was found; one that a later revision of the costs
+    withdrew is over.
+
+    Counted from when it was found: Cost Explorer settles a day two days later, and a scan may be
+    late. What the first scan of an account finds in the weeks before it was added is no news.
+    """
     settings = rule.settings
-    oldest = (at - timedelta(days=settings.count("days"))).date()
+    days = timedelta(days=settings.count("days"))
+    least = Decimal(str(settings.threshold))
     return [
         _anomaly_finding(rule, anomaly)
         for anomaly in anomalies
         if anomaly.tenant_id == rule.tenant_id
-        and anomaly.date >= oldest
-        and anomaly.excess_usd >= Decimal(str(settings.threshold))
+        and anomaly.first_seen_at >= at - days
+        and anomaly.date >= (anomaly.account.created_at - days).date()
+        and anomaly.excess_usd >= least
         and rule.account_id in (None, anomaly.account_id)
     ]
 
 
 def evaluate_budgets(rules: Sequence[AlertRule], scope: Scope, at: datetime) -> Judgement:
     """One query."""
-    tenants = {rule.tenant_id for rule in rules}
     standing = BudgetBreach.objects.standing().filter(budget__is_enabled=True)
-    breaches = [b for b in standing.select_related("budget") if b.tenant_id in tenants]
-    return Judgement(firing=[f for rule in rules for f in judge_budgets(rule, breaches)])
+    mine = standing.filter(tenant__in=_tenants(RuleKind.COST_BUDGET)).order_by()
+    breaches = _by_tenant(mine.select_related("budget"))
+    return Judgement(
+        firing=[f for rule in rules for f in judge_budgets(rule, breaches[rule.tenant_id])]
+    )
 
 
 def evaluate_anomalies(rules: Sequence[AlertRule], scope: Scope, at: datetime) -> Judgement:
     """One query."""
-    tenants = {rule.tenant_id for rule in rules}
     days = max((rule.settings.count("days") for rule in rules), default=1)
-    recent = CostAnomaly.objects.standing().filter(date__gte=(at - timedelta(days=days)).date())
-    anomalies = [a for a in recent.select_related("account") if a.tenant_id in tenants]
-    return Judgement(firing=[f for rule in rules for f in judge_anomalies(rule, anomalies, at)])
+    recent = CostAnomaly.objects.standing().filter(first_seen_at__gte=at - timedelta(days=days))
+    mine = recent.filter(tenant__in=_tenants(RuleKind.COST_ANOMALY)).order_by()
+    anomalies = _by_tenant(mine.select_related("account"))
+    return Judgement(
+        firing=[f for rule in rules for f in judge_anomalies(rule, anomalies[rule.tenant_id], at)]
+    )
+
+
+def _tenants(kind: RuleKind) -> Any:
+    """Those whose rules are judged, for a subquery."""
+    return AlertRule.objects.enabled().filter(kind=kind).order_by().values("tenant")
+
+
+def _by_tenant(rows: Iterable[Row]) -> defaultdict[UUID, list[Row]]:
+    found: defaultdict[UUID, list[Row]] = defaultdict(list)
+    for row in rows:
+        found[row.tenant_id].append(row)
+    return found
 
 
 def _breach_finding(rule: AlertRule, breach: BudgetBreach) -> Finding:

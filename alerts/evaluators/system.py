@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -74,8 +75,12 @@ def judge_component(level: str, status: str) -> Outcome:
 
 def evaluate_dead_letters(rules: Sequence[AlertRule], scope: Scope, at: datetime) -> Judgement:
     """One query for each model of jobs."""
-    dead = dead_jobs({rule.tenant_id for rule in rules})
-    return Judgement(firing=[f for rule in rules for f in judge_dead_letters(rule, dead)])
+    dead: defaultdict[UUID, list[DeadJobs]] = defaultdict(list)
+    for jobs in dead_jobs({rule.tenant_id for rule in rules}):
+        dead[jobs.tenant_id].append(jobs)
+    return Judgement(
+        firing=[f for rule in rules for f in judge_dead_letters(rule, dead[rule.tenant_id])]
+    )
 
 
 def evaluate_crashes(rules: Sequence[AlertRule], scope: Scope, at: datetime) -> Judgement:

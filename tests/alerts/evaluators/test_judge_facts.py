@@ -6,8 +6,11 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from alerts.evaluation import evaluate_rules
 from alerts.models import AlertRule, Incident, Resolution
 from alerts.tasks import evaluate
 from hostmaster.core.health.models import ComponentState, Status
@@ -155,6 +158,50 @@ def test_an_anomaly_is_told_until_it_is_withdrawn_or_old() -> None:
     evaluate()
     incident.refresh_from_db()
     assert incident.resolution == Resolution.RECOVERED
+
+
+def test_a_day_that_was_found_late_is_news_for_some_days() -> None:
+    """Cost Explorer settles a day two days later, and a scan may come a week after that."""
+    now = timezone.now()
+    account = make_account(created_at=now - timedelta(days=90))
+    rule = only("cost_anomaly", tenant=account.tenant)
+    late = make_anomaly(account=account, date=(now - timedelta(days=9)).date())
+    evaluate()
+    assert [i.subject for i in unresolved(rule)] == [f"anomaly:{account.pk}:{late.date}"]
+    CostAnomaly.objects.update(first_seen_at=now - timedelta(days=3, minutes=1))
+    evaluate()
+    assert unresolved(rule) == []
+
+
+def test_what_a_first_scan_finds_of_before_is_no_news() -> None:
+    today = timezone.now().date()
+    account = make_account()
+    rule = only("cost_anomaly", tenant=account.tenant)
+    make_anomaly(account=account, date=today - timedelta(days=10))
+    evaluate()
+    assert unresolved(rule) == []
+
+
+def test_costs_take_as_many_queries_for_many_tenants() -> None:
+    def add(count: int) -> None:
+        for _ in range(count):
+            account = make_account()
+            for kind in ("cost_budget", "cost_anomaly"):
+                make_rule(tenant=account.tenant, kind=kind)
+            make_anomaly(account=account, date=timezone.now().date())
+            make_breach(budget=make_budget(tenant=account.tenant, account=account))
+        evaluate()
+
+    def queries() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            evaluate_rules()
+        return len(captured)
+
+    add(1)
+    few = queries()
+    add(5)
+    assert Incident.objects.unresolved().count() == 12
+    assert queries() == few
 
 
 def test_dead_letters_are_counted_for_each_tenant_and_kind() -> None:
