@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -113,6 +114,22 @@ def check_networks(**_: Any) -> list[CheckMessage]:
     return []
 
 
+def check_ca_bundle(**_: Any) -> list[CheckMessage]:
+    bundle = settings.MONITOR_CA_BUNDLE
+    if not bundle:
+        return []
+    try:
+        ssl.create_default_context(cafile=bundle)
+    except OSError as error:  # ssl's own errors, too
+        why = error.strerror or "it cannot be read"
+        if isinstance(error, ssl.SSLError):
+            why = "it holds no certificate in PEM, or a broken one"
+        hint = "Name a file of PEM certificates that the workers may read, or unset it."
+        message = f"MONITOR_CA_BUNDLE={bundle!r}: {why}."
+        return [Error(message, hint, id="hostmaster.E018")]
+    return []
+
+
 def check_schedules(**_: Any) -> list[CheckMessage]:
     names = {*SCHEDULE_NAMES, *(s.setting for s in get_registry().schedules.values())}
     crons = {name: str(getattr(settings, name, "")) for name in sorted(names - {""})}
@@ -212,6 +229,7 @@ ALL = (
     check_production,
     check_lease,
     check_networks,
+    check_ca_bundle,
     check_schedules,
     check_packages,
     check_registry,

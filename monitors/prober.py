@@ -20,6 +20,7 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.02  # how long a new probe may wait for the loop
 LONGEST_WAIT_SECONDS = 3.0  # for a busy host; a lease lasts many times as long
 LOOK_EVERY_SECONDS = 0.25
+PAUSE_SECONDS = 1.0  # after a failure of the engine, so that it does not fill the log
 
 
 class Engine(Protocol):
@@ -101,7 +102,7 @@ class Prober:
                 logger.error("probes were lost: %s", logs.exception_text(error))
                 self._give_all_back()
                 engine = None
-                time.sleep(POLL_SECONDS)
+                time.sleep(PAUSE_SECONDS)
         if engine is not None:
             engine.close()
 

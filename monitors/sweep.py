@@ -237,4 +237,4 @@ def _http_engine(max_in_flight: int) -> Engine:
     # Imported by who probes: libcurl costs a process that only asks "is anything due?" 10 MB.
     from monitors.probes.http import HttpEngine
 
-    return HttpEngine(max_in_flight)
+    return HttpEngine(max_in_flight, ca_bundle=str(settings.MONITOR_CA_BUNDLE))

@@ -65,6 +65,8 @@ def found_ids(done: subprocess.CompletedProcess[str]) -> set[str]:
         ({"HEALTH_CHECK_SCHEDULE": "61 * * * * 0"}, "E011"),
         ({"REDIS_URL": "localhost:6379"}, "E014"),
         ({"EMAIL_URL": "mailto:me"}, "E017"),
+        ({"MONITOR_CA_BUNDLE": "/nowhere/roots.pem"}, "E018"),
+        ({"MONITOR_CA_BUNDLE": __file__}, "E018"),
         ({**PRODUCTION, "DATABASE_URL": "sqlite:////tmp/db"}, "W001"),
         ({**PRODUCTION, "ALLOWED_HOSTS": "*"}, "W002"),
         ({**PRODUCTION, "PUBLIC_URL": ""}, "W003"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from django.utils import timezone
+from pytest_django import Settings
 
 from hostmaster.core.tenants.models import Tenant
 from monitors import services, settling
@@ -15,6 +17,8 @@ from monitors.probes.types import Certificate, CertificateReport, Observation, T
 from monitors.settling import Result
 from monitors.sweep import Sweep
 from tests.monitors.engines import ScriptedEngine
+from tests.monitors.probes.certificates import issue
+from tests.monitors.probes.servers import Server, answer, says
 from tests.monitors.test_sweep import make_due, sweep_until_idle
 
 pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
@@ -136,3 +140,21 @@ def test_a_day_less_is_news_once_the_end_is_near(
     assert is_news(19)
     claim = claim._replace(next_certificate_at=now)
     assert not is_news(20)
+
+
+def test_a_private_root_is_trusted_when_the_operator_names_it(
+    tenant: Tenant, settings: Settings, tmp_path: Path
+) -> None:
+    settings.HOSTMASTER_ALLOWED_NETWORKS = ["127.0.0.0/8"]
+    root = issue("Company root", is_ca=True)
+    bundle = tmp_path / "roots.pem"
+    bundle.write_bytes(root.pem)
+    with Server(says(answer()), tls=issue("leaf", root).context()) as server:
+        monitor = services.add_monitor(tenant, name="Intranet", url=server.url())
+        for named in ("", str(bundle)):
+            settings.MONITOR_CA_BUNDLE = named
+            make_due(monitor)
+            sweep = Sweep()
+            sweep_until_idle(sweep, 60)
+            sweep.close()
+            assert monitor.checks.latest("checked_at").success is bool(named)
