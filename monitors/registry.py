@@ -49,6 +49,10 @@ REGISTRY = AppRegistry(
             ("result",),
         ),
         Metric(
+            "monitor_checks_refused_total",
+            "Checks whose destination is not allowed, such as a private address.",
+        ),
+        Metric(
             "monitor_lag_seconds",
             "How much later than due a check was claimed.",
             type="histogram",

@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 BATCH = 200
 BELL_FAILURES = 5  # rules that count failures are judged with each of the first, not once a minute
 EXPIRY_NEAR_DAYS = 60
+NOT_ALLOWED = "not_allowed"
 
 _MINE = """
 SELECT r.monitor_id, r.seq, m.version, m.enabled
@@ -243,6 +244,8 @@ def _count(outcomes: Counter[str], judged: Sequence[Judged]) -> None:
         metrics.Increment("monitor_checks_total", {"result": name}, count)
         for name, count in outcomes.items()
     ]
+    if refused := sum(one.result.error_code == NOT_ALLOWED for one in judged):
+        totals.append(metrics.Increment("monitor_checks_refused_total", {}, refused))
     lags = [one.claim.late_seconds for one in judged]
     metrics.add(*totals, *metrics.observe_many("monitor_lag_seconds", lags))
 

@@ -314,3 +314,14 @@ def test_headers_sealed_under_a_lost_key_cost_no_other_monitor_its_check(
     messages = dict(MonitorCheck.objects.values_list("monitor_id", "error_message"))
     refusal = "Its headers do not open: enter them again."
     assert messages == {broken.pk: refusal, tampered.pk: refusal, well.pk: None}
+
+
+def test_a_refused_destination_is_counted_and_fills_no_log(
+    tenant: Tenant, sweep: Sweep, caplog: pytest.LogCaptureFixture
+) -> None:
+    monitor = services.add_monitor(tenant, name="Inside", url="http://127.0.0.1:9/")
+    with caplog.at_level("INFO"):
+        sweep_until_idle(sweep, 60)
+    assert monitor.checks.get().error_code == "not_allowed"
+    assert Counter.objects.get(name="monitor_checks_refused_total").value == 1
+    assert not [line for line in caplog.messages if "127.0.0.1" in line]
