@@ -15,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from monitors.probes.types import CertificateReport, Observation
+from tests.conftest import missing
 from tests.monitors.probes.certificates import DAY, Issued, issue, now
 from tests.monitors.probes.conftest import Check
 from tests.monitors.probes.servers import Server, answer, says
@@ -160,6 +161,8 @@ def test_certificate_is_that_of_the_address_asked_for_not_of_where_it_redirects(
 @contextmanager
 def old_tls_server(version: str, leaf: Issued, folder: Path) -> Iterator[int]:
     """OpenSSL's own server, for Python's speaks no TLS this old."""
+    if shutil.which("openssl") is None:
+        missing("the openssl program")
     file = folder / "leaf.pem"
     file.write_bytes(
         leaf.pem
@@ -188,7 +191,6 @@ def old_tls_server(version: str, leaf: Issued, folder: Path) -> Iterator[int]:
         process.wait()
 
 
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs the openssl program")
 @pytest.mark.parametrize("version", ["tls1", "tls1_1"])
 def test_old_tls_is_refused_by_default_and_taken_when_asked_for(
     version: str, probe: Check, root: Issued, tmp_path: Path

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import missing
+
 PROJECT = Path(__file__).parents[3]
 NAMESPACE = ["unshare", "--map-root-user", "--mount", "--net", "--"]
 
@@ -18,7 +20,7 @@ def test_silent_dns_delays_nobody(tmp_path: Path) -> None:
     try:
         subprocess.run([*NAMESPACE, "true"], check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
-        pytest.skip("needs user namespaces")
+        missing("user namespaces (unshare)")
     command = [*NAMESPACE, sys.executable, "-m", "tests.monitors.probes.silent_names"]
     ran = subprocess.run(
         [*command, str(tmp_path / "resolv.conf")],
