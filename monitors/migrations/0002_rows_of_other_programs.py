@@ -6,7 +6,8 @@ every query that reads it. Triggers, because a row must be right for the first r
 be read goes to `monitor_checks_set_aside`.
 
 They name these two tables only: SQLite cannot rebuild a table that a trigger of another one names.
-Rebuilding `monitor_checks` drops them, so a later migration that does must run `install` again.
+Rebuilding `monitor_checks` or `monitors` drops those of that table, so a later migration that does
+must make them again.
 """
 
 from __future__ import annotations
@@ -106,19 +107,42 @@ _EVENTS = {
 }
 
 
+# A row of `monitors`, too, whose key has hyphens, as most programs write it: claims join by it.
+# What nobody could read is refused, for it is no fact that would be lost.
+_MONITOR_TIMES = ("status_since", "created_at", "updated_at")
+_NEW_TIMES = {column: f"NEW.{column}" for column in _MONITOR_TIMES}
+_ARE_OUR_TIMES = " AND ".join(_IS_OUR_TIME.format(new) for new in _NEW_TIMES.values())
+_IS_NO_TIME = " OR ".join(f"{_TIME.format(new)} IS NULL" for new in _NEW_TIMES.values())
+_OUR_TIMES = ", ".join(f"{column} = {_TIME.format(new)}" for column, new in _NEW_TIMES.items())
+_MONITOR_TRIGGER = f"""
+CREATE TRIGGER monitors_inserted AFTER INSERT ON monitors WHEN NOT (
+    {_IS_OUR_KEY.format("NEW.id")} AND {_IS_OUR_KEY.format("NEW.tenant_id")}
+    AND {_ARE_OUR_TIMES}
+)
+BEGIN
+    SELECT RAISE(ABORT, 'monitors: id and tenant_id are UUIDs')
+    WHERE {_KEY.format("NEW.id")} IS NULL OR {_KEY.format("NEW.tenant_id")} IS NULL;
+    SELECT RAISE(ABORT, 'monitors: a time cannot be read') WHERE {_IS_NO_TIME};
+    UPDATE monitors SET id = {_KEY.format("NEW.id")}, tenant_id = {_KEY.format("NEW.tenant_id")},
+        {_OUR_TIMES} WHERE rowid = NEW.rowid;
+END
+"""
+
+
 def install(apps: Any, schema_editor: Any) -> None:
     """Make the triggers, and put the rows that are there already into our form."""
     if schema_editor.connection.vendor != "sqlite":
         return
     for name, event in _EVENTS.items():
         schema_editor.execute(_trigger(name, event), params=None)
+    schema_editor.execute(_MONITOR_TRIGGER, params=None)
     statement = f"UPDATE monitor_checks SET id = id WHERE NOT ({_are_ours('')})"
     schema_editor.execute(statement, params=None)
 
 
 def remove(apps: Any, schema_editor: Any) -> None:
     if schema_editor.connection.vendor == "sqlite":
-        for name in _EVENTS:
+        for name in (*_EVENTS, "monitors_inserted"):
             schema_editor.execute(f"DROP TRIGGER IF EXISTS {name}", params=None)
 
 

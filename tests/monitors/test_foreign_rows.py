@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -20,7 +20,7 @@ from hostmaster.core.health.models import SystemLog
 from hostmaster.core.jobs import retention
 from hostmaster.core.registry import get_registry
 from hostmaster.core.tenants.models import Tenant
-from monitors import foreign_rows, rollups, services, tasks
+from monitors import claims, foreign_rows, rollups, scheduling, services, tasks
 from monitors.models import Monitor, MonitorCheck, SetAsideCheck
 from tests.factories import bearer, make_staff, make_tenant, make_token
 
@@ -210,3 +210,33 @@ def test_a_program_that_never_gets_it_right_fills_no_log(
     assert len(caplog.messages) == SystemLog.objects.count() == 1
     assert "and 45 more" in caplog.messages[0]
     assert foreign_rows.tell_of_unreadable() == 0
+
+
+def insert_monitor(**values: Any) -> None:
+    marks = ", ".join(["%s"] * len(values))
+    statement = f"INSERT INTO monitors ({', '.join(values)}) VALUES ({marks})"
+    with connection.cursor() as cursor:
+        cursor.execute(statement, list(values.values()))
+
+
+@pytest.mark.parametrize("form", [str, lambda key: str(key).upper(), lambda key: key.hex])
+def test_a_monitor_whose_key_is_in_another_form_is_checked_like_the_others(
+    monitor: Monitor, form: Callable[[UUID], str]
+) -> None:
+    key, tenant = uuid4(), form(make_tenant().pk)
+    made = "2026-01-01T12:30:15Z"
+    insert_monitor(
+        id=form(key), tenant_id=tenant, name="Raw", url="http://a.example", created_at=made
+    )
+    scheduling.follow_enabled()
+    assert {claim.key for claim in claims.claim_due(10, "worker")} == {monitor.pk, key}
+    assert Monitor.objects.get(pk=key).created_at == MOMENT
+    connection.check_constraints()
+
+
+@pytest.mark.parametrize("wrong", [{"id": "seven"}, {"created_at": "2026-02-30 00:00:00"}])
+def test_a_monitor_nobody_could_read_is_refused(tenant: Tenant, wrong: dict[str, str]) -> None:
+    fields = {"id": str(uuid4()), "tenant_id": str(tenant.pk), "name": "Raw", "url": "http://a.b"}
+    with pytest.raises(IntegrityError, match="monitors: "), transaction.atomic():
+        insert_monitor(**{**fields, **wrong})
+    assert not Monitor.objects.exists()
