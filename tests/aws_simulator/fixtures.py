@@ -26,7 +26,7 @@ def aws_simulator(simulator_process: Simulator, settings: Settings) -> Simulator
     # A scan that was cut short leaves its threads to end after their call: not into this test.
     for thread in threading.enumerate():
         if thread.name.startswith("scan-"):
-            thread.join(timeout=5)
+            thread.join(timeout=30)
     simulator_process.reset()
     settings.AWS_ENDPOINT_URL = simulator_process.endpoint_url
     return simulator_process

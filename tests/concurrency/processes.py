@@ -47,7 +47,7 @@ def running_lane(process: subprocess.Popen[bytes], lane: str) -> psutil.Process:
             found.extend(child for child in children if lane in child.cmdline())
         return bool(found)
 
-    wait_for(look, 20, f"lane {lane} runs")
+    wait_for(look, 60, f"lane {lane} runs")
     return found[0]
 
 
@@ -60,6 +60,6 @@ def kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def stop(process: subprocess.Popen[bytes], seconds: float = GRACE + 2) -> int:
+def stop(process: subprocess.Popen[bytes], seconds: float = GRACE + 22) -> int:
     process.terminate()
     return process.wait(seconds)

@@ -48,7 +48,8 @@ def test_a_process_with_live_workers_ends_with_zero_and_json_on_stdout(
 ) -> None:
     for lane in Lane:
         Heartbeat.objects.create(name=lane.value, kind="worker", lane=lane.value, host="h", pid=1)
-    done = project_env.manage("check_health", "--json", check=False)
+    # Their beats must not be old by the time a busy machine has started the command.
+    done = project_env.manage("check_health", "--json", check=False, HEARTBEAT_SECONDS="600")
     answer = json.loads(done.stdout)
     code = {"healthy": 0, "degraded": 1}[answer["status"]]  # a noisy machine may be slow
     assert done.returncode == code
@@ -78,12 +79,12 @@ def test_the_monitor_runs_rounds_and_leaves_on_a_signal(
     started = timezone.now()
     monitor = project_env.start("health_monitor", "--interval", "0.2")
     states = ComponentState.objects.filter(component="database", checked_at__gte=started)
-    wait_until(states.exists, 30)
+    wait_until(states.exists, 60)
     first = states.get().checked_at
     wait_until(lambda: states.get().checked_at != first)
     assert SystemLog.objects.filter(component="health_monitor").exists()
     monitor.send_signal(number)
-    assert monitor.wait(timeout=5) == 0, project_env.log(monitor)
+    assert monitor.wait(timeout=60) == 0, project_env.log(monitor)
 
 
 @pytest.mark.services

@@ -61,7 +61,7 @@ def run_until_told(job: Errand) -> None:
 
     def tell() -> None:
         try:
-            wait_for(sleeping_statements, 20, "the statement runs")
+            wait_for(sleeping_statements, 60, "the statement runs")
             os.kill(os.getpid(), signal.SIGUSR1)
         finally:
             connection.close()
@@ -105,7 +105,7 @@ def test_a_job_stopped_in_a_statement_is_handed_back_with_the_attempts_it_had() 
     assert not Start.objects.exists(), "its transaction was rolled back"
     assert_usable()
     if connection.vendor == "postgresql":
-        wait_for(lambda: not sleeping_statements(), 5, "the server has left the statement")
+        wait_for(lambda: not sleeping_statements(), 30, "the server has left the statement")
 
 
 @pytest.mark.usefixtures("told_it_is_late")

@@ -167,5 +167,5 @@ def test_watch_looks_again_until_ctrl_c(project_env: Project) -> None:
 
     watching.send_signal(signal.SIGINT)
 
-    assert watching.wait(timeout=10) == 130
+    assert watching.wait(timeout=60) == 130
     assert "Traceback" not in project_env.log(watching)
