@@ -9,6 +9,7 @@ import ssl
 import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
@@ -131,7 +132,7 @@ def check_ca_bundle(**_: Any) -> list[CheckMessage]:
 
 
 def check_schedules(**_: Any) -> list[CheckMessage]:
-    names = {*SCHEDULE_NAMES, *(s.setting for s in get_registry().schedules.values())}
+    names = {schedule.setting for schedule in get_registry().schedules.values()}
     crons = {name: str(getattr(settings, name, "")) for name in sorted(names - {""})}
     found = [schedule_message(name, cron) for name, cron in crons.items() if cron]
     return [message for message in found if message is not None]
@@ -178,6 +179,10 @@ def registry_messages(registry: Registry) -> list[CheckMessage]:
     found = [
         *(_unresolved(resolve, path) for path in dict.fromkeys(_verbs(registry))),
         *(_unresolved(apps.get_model, label) for label in dict.fromkeys(_models(registry))),
+        *(
+            _unresolved(partial(_find_kind, registry), f"{kind.model} {kind.kind}")
+            for kind in registry.jobs.values()
+        ),
     ]
     return [message for message in found if message is not None]
 
@@ -201,6 +206,22 @@ def _models(registry: Registry) -> Iterator[str]:
     yield from (rule.model for rule in registry.retention)
 
 
+def _find_kind(registry: Registry, name: str) -> None:
+    """Raises `ValueError` for a kind that no row of its model can have, or whose drain is none."""
+    label, _, kind = name.partition(" ")
+    try:
+        model: Any = apps.get_model(label)
+    except LookupError:
+        return  # told by its own name
+    drain = registry.job_kind(label, kind).drain
+    if drain and drain not in registry.drains:
+        raise ValueError(f"its drain {drain!r} is registered nowhere")
+    own = {model._meta.model_name: ""}
+    known = dict(model._meta.get_field("kind").choices or ()) if model.has_kinds() else own
+    if known and kind not in known:
+        raise ValueError(f"the kinds of {label} are {', '.join(known)}")
+
+
 def _unresolved(find: Callable[[str], Any], name: str) -> CheckMessage | None:
     try:
         find(name)
@@ -215,13 +236,6 @@ def _is_asked() -> bool:
     return sys.argv[1:2] == ["check"]
 
 
-SCHEDULE_NAMES = (
-    "HEALTH_CHECK_SCHEDULE",
-    "SSL_CHECK_SCHEDULE",
-    "ALERT_EVALUATION_SCHEDULE",
-    "NOTIFICATION_SCHEDULE",
-    "COMPONENT_HEALTH_SCHEDULE",
-)
 ALL = (
     check_environment,
     check_secret_key,

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -129,6 +130,24 @@ def test_a_registry_path_that_leads_nowhere_is_an_error() -> None:
     assert [message.id for message in messages] == ["hostmaster.E012"] * 2
     assert "scans.nowhere.handle" in messages[0].msg
     assert "scans.Nothing" in messages[1].msg
+
+
+def drained(model: str, kind: str, drain: str) -> JobKind:
+    return JobKind(model, kind, "", Lane.ALERTS, timedelta(minutes=1), drain=drain)
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"),
+    [
+        (drained("alerts.Notification", "notification", "letters"), "'letters' is registered"),
+        (drained("alerts.Notification", "webhook", "notifications"), "Notification are notif"),
+        (drained("scans.ScanJob", "count", "notifications"), "discovery, aws"),
+    ],
+)
+def test_a_kind_no_row_can_have_or_whose_drain_is_none_is_an_error(kind: JobKind, why: str) -> None:
+    registry = replace(get_registry(), jobs={(kind.model.lower(), kind.kind): kind})
+    (message,) = checks.registry_messages(registry)
+    assert (message.id, why in message.msg) == ("hostmaster.E012", True), message.msg
 
 
 def test_every_name_the_apps_registered_leads_somewhere() -> None:

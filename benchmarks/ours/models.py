@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from tests.kernel_app.states import PlainJob
+from hostmaster.core.jobs.plain import PlainJob
 
 
 class Noop(PlainJob):

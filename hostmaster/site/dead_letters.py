@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.apps import apps
 from django.core.exceptions import ValidationError
 
 from hostmaster.core.jobs import operate
 from hostmaster.core.jobs.models import DurableJobQuerySet
-from hostmaster.core.metrics.gauges import jobs_of
+from hostmaster.core.jobs.sweep import jobs_of
 from hostmaster.core.registry import JobKind, get_registry
 from hostmaster.core.tenants.models import Tenant
 
@@ -57,10 +56,7 @@ def chosen_kinds(choice: Choice) -> list[JobKind]:
 
 def dead_letters(kind: JobKind, choice: Choice) -> DurableJobQuerySet:
     """The dead letters of one kind that `choice` means."""
-    model = apps.get_model(kind.model)
-    jobs = jobs_of(model).dead()
-    if any(field.name == "kind" for field in model._meta.get_fields()):
-        jobs = jobs.filter(kind=kind.kind)
+    jobs = jobs_of(kind).dead()
     if choice.tenant is not None:
         jobs = jobs.filter(tenant=choice.tenant)
     if choice.died_since is not None:

@@ -17,7 +17,7 @@ from hostmaster.core.clock import DatabaseNow
 from hostmaster.core.health.gauges import live_workers
 from hostmaster.core.jobs.lanes import Lane
 from hostmaster.core.jobs.models import DurableJob
-from hostmaster.core.metrics.gauges import by_kind, job_models, jobs_of, kinds_of, lane_of
+from hostmaster.core.metrics.gauges import all_jobs, by_kind, job_models, kinds_of, lane_of
 
 WINDOW = timedelta(hours=24)
 # The customer's measure of when to start another worker.
@@ -77,7 +77,7 @@ def _note_models(stats: dict[str, LaneStats], model: type[DurableJob]) -> None:
 def _count_present(stats: dict[str, LaneStats], model: type[DurableJob], now: datetime) -> None:
     """Everything open or dead, by kind and state, and how long the oldest has been due."""
     is_due = Q(run_at__lte=DatabaseNow())
-    present = jobs_of(model).in_states(model.open_states() | model.DEAD_STATES)
+    present = all_jobs(model).in_states(model.open_states() | model.DEAD_STATES)
     rows = by_kind(present, model.STATE_FIELD).annotate(
         jobs=Count("pk"), due=Count("pk", filter=is_due), since=Min("run_at", filter=is_due)
     )
@@ -104,7 +104,7 @@ def _note_wait(lane: LaneStats, since: datetime | None, now: datetime) -> None:
 
 def _count_finished(stats: dict[str, LaneStats], model: type[DurableJob], since: datetime) -> None:
     over = model.DEAD_STATES | {model.DONE_STATE}
-    finished = jobs_of(model).in_states(over).filter(finished_at__gte=since)
+    finished = all_jobs(model).in_states(over).filter(finished_at__gte=since)
     for row in by_kind(finished, model.STATE_FIELD).annotate(jobs=Count("pk")):
         lane = stats.get(lane_of(model, row["job_kind"]))
         if lane is None:

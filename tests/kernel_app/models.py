@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils import timezone
 
-from tests.kernel_app.states import PlainJob
+from hostmaster.core.jobs.plain import PlainJob
 
 
 class Errand(PlainJob):

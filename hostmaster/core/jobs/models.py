@@ -62,6 +62,9 @@ class DurableJobQuerySet(models.QuerySet[Any]):
         """Dead letters: failed for good until a person retries them."""
         return self.in_states(self.model.DEAD_STATES)
 
+    def of_kind(self, kind: str) -> Self:
+        return self.filter(kind=kind) if self.model.has_kinds() else self.all()
+
 
 class DurableJob(StateMachine):
     """A row that a lane works off: waiting → running … → final, each step guarded.
@@ -107,6 +110,11 @@ class DurableJob(StateMachine):
     @classmethod
     def open_states(cls) -> frozenset[str]:
         return cls.RUNNING_STATES | {cls.WAITING_STATE}
+
+    @classmethod
+    def has_kinds(cls) -> bool:
+        """A model without a `kind` column is one kind, named as the model."""
+        return any(field.name == "kind" for field in cls._meta.get_fields())
 
     @classmethod
     def dedupe_constraint(cls, name: str, open_states: list[str]) -> models.UniqueConstraint:

@@ -85,6 +85,4 @@ def room_for(kind: JobKind) -> int:
 
 def jobs_of(kind: JobKind) -> DurableJobQuerySet:
     """All rows of one kind."""
-    jobs = DurableJobQuerySet(apps.get_model(kind.model))
-    has_kinds = any(field.name == "kind" for field in jobs.model._meta.get_fields())
-    return jobs.filter(kind=kind.kind) if has_kinds else jobs
+    return DurableJobQuerySet(apps.get_model(kind.model)).of_kind(kind.kind)

@@ -27,7 +27,7 @@ def queue_depth() -> Iterator[Sample]:
     for model in job_models():
         for kind in kinds_of(model):
             depths[lane_of(model, kind), kind, str(model.WAITING_STATE)] += 0
-        rows = by_kind(jobs_of(model).open(), model.STATE_FIELD).annotate(jobs=Count("pk"))
+        rows = by_kind(all_jobs(model).open(), model.STATE_FIELD).annotate(jobs=Count("pk"))
         for row in rows:
             lane = lane_of(model, row["job_kind"])
             depths[lane, row["job_kind"], row[model.STATE_FIELD]] += row["jobs"]
@@ -47,7 +47,7 @@ def dead_letters() -> Iterator[Sample]:
     dead: Counter[str] = Counter()
     for model in job_models():
         dead.update(dict.fromkeys(kinds_of(model), 0))
-        for row in by_kind(jobs_of(model).dead()).annotate(jobs=Count("pk")):
+        for row in by_kind(all_jobs(model).dead()).annotate(jobs=Count("pk")):
             dead[row["job_kind"]] += row["jobs"]
     for kind, jobs in sorted(dead.items()):
         yield {"kind": kind}, jobs
@@ -57,9 +57,7 @@ def oldest_due() -> dict[str, datetime]:
     """By lane, since when its longest waiting due job has been due; no entry for a lane without."""
     oldest: dict[str, datetime] = {}
     for model in job_models():
-        for row in by_kind(jobs_of(model).due()).annotate(since=Min("run_at")):
-            if row["since"] is None:
-                continue  # a model without a `kind` column groups by nothing: none is a row too
+        for row in by_kind(all_jobs(model).due()).annotate(since=Min("run_at")):
             if row["since"] is None:
                 continue  # of a model without kinds: one group, though nothing is in it
             lane = lane_of(model, row["job_kind"])
@@ -71,7 +69,7 @@ def job_models() -> list[type[DurableJob]]:
     return [apps.get_model(label) for label in get_registry().job_models()]
 
 
-def jobs_of(model: type[DurableJob]) -> DurableJobQuerySet:
+def all_jobs(model: type[DurableJob]) -> DurableJobQuerySet:
     return DurableJobQuerySet(model)
 
 
@@ -89,6 +87,5 @@ def lane_of(model: type[DurableJob], kind: str) -> str:
 def by_kind(jobs: DurableJobQuerySet, *columns: str) -> QuerySet[Any, dict[str, Any]]:
     """`jobs` grouped by kind and `columns`; a model without a `kind` column is one kind."""
     model = jobs.model
-    has_column = any(field.name == "kind" for field in model._meta.get_fields())
-    kind = F("kind") if has_column else Value(str(model._meta.model_name))
+    kind = F("kind") if model.has_kinds() else Value(str(model._meta.model_name))
     return jobs.order_by().values(*columns, job_kind=kind)

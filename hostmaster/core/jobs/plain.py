@@ -1,4 +1,4 @@
-"""A job with one state of each meaning, abstract: who has a table of it says what it does."""
+"""A job with one state of each meaning, for a table that needs no words of its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from hostmaster.core.jobs.models import DurableJob, DurableJobQuerySet
 
 
 class PlainJob(DurableJob):
-    """waiting → running → done, or failed, timed_out, cancelled; dead → waiting."""
+    """waiting → running → done, or failed, timed_out, cancelled; dead → waiting.
+
+    Abstract: a table adds its fields, and in `Meta` `indexes` and `dedupe_constraint`.
+    """
 
     class State(models.TextChoices):
         WAITING = "waiting"
