@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Collection
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
@@ -265,7 +266,8 @@ def _reasons(rows: list[Notification]) -> dict[object, str]:
     for row in rows:
         if row.incident_id in about:
             row.incident = about[row.incident_id]
-    judged = [row for row in rows if not row.is_replay]
+    # The beginning of an incident before its end: what keeps back the one keeps back the other.
+    judged = sorted((row for row in rows if not row.is_replay), key=lambda row: row.seq)
     suppressions = Suppressions.load(about.values(), timezone.now())
     found: dict[object, str] = {}
     for row in judged:
@@ -275,7 +277,7 @@ def _reasons(rows: list[Notification]) -> dict[object, str]:
         if row.event in (Event.OPENED, Event.REMINDER):
             reason = suppressions.of(incident).reason
         else:
-            reason = _reason_of_silence_before(row)
+            reason = _reason_of_silence_before(row, found)
         if reason:
             found[row.pk] = reason
             if row.event == Event.OPENED:
@@ -283,15 +285,15 @@ def _reasons(rows: list[Notification]) -> dict[object, str]:
     return found
 
 
-def _reason_of_silence_before(row: Notification) -> str:
-    """Nobody is told of the end of what he was not told of."""
+def _reason_of_silence_before(row: Notification, kept_back: Collection[object]) -> str:
+    """Nobody is told of the end of what he was not told of, `kept_back` just now or before."""
     if row.seq == 1:
         return ""
     earlier = Notification.objects.filter(
         incident=row.incident_id, channel=row.channel_id, seq__lt=row.seq
-    ).values_list("state", flat=True)
-    kept_back = bool(earlier) and set(earlier) == {NotificationState.SUPPRESSED.value}
-    return NOT_TOLD if kept_back else ""
+    ).values_list("pk", "state")
+    states = {NotificationState.SUPPRESSED if pk in kept_back else state for pk, state in earlier}
+    return NOT_TOLD if states == {NotificationState.SUPPRESSED} else ""
 
 
 def _envelope(claim: Claim, rows: list[Notification]) -> Envelope | None:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from alerts import outbox
@@ -19,6 +20,8 @@ from alerts.models import (
     IncidentEvent,
     IncidentEventKind,
     IncidentStatus,
+    Notification,
+    NotificationState,
     Resolution,
 )
 from alerts.suppression import Suppression, Suppressions
@@ -141,7 +144,13 @@ def _end_by_others(incident: Incident) -> dict[str, Any]:
 
 
 def release(incident: Incident) -> bool:
-    """Tell of an incident that was kept back: its reason for silence is over."""
+    """Tell of an incident that was kept back: its reason for silence is over.
+
+    Not while a message about it is on its way. That one may have been judged while the silence
+    held, and be kept back in a moment: what is owed beside it now would be taken for told.
+    """
+    if _is_on_its_way(incident):
+        return False
     with transaction.atomic():
         if not incident.update_guarded(suppress_reason="", suppressed_by=None):
             return False
@@ -154,16 +163,21 @@ def release(incident: Incident) -> bool:
 def keep_back(incident: Incident, reason: str) -> bool:
     """Note that nobody was told after all: silence began between the opening and the sending.
 
-    The evaluator tells of it once the reason is over and it still is open.
+    The evaluator tells of it once the reason is over and it still is open. So it is written even
+    if somebody changed the incident, or released it, since it was read here.
     """
-    if incident.is_resolved or incident.is_suppressed or not reason:
-        return False
-    with transaction.atomic():
-        if not incident.update_guarded(suppress_reason=reason):
+    while reason and not incident.is_resolved:
+        before = incident.suppress_reason
+        with transaction.atomic():
+            if incident.update_guarded(suppress_reason=before or reason):
+                if not before:
+                    record(incident, IncidentEventKind.SUPPRESSED, note=reason)
+                    announce([incident], "suppressed")
+                return not before
+        if not Incident.objects.filter(pk=incident.pk).exists():
             return False
-        record(incident, IncidentEventKind.SUPPRESSED, note=reason)
-        announce([incident], "suppressed")
-    return True
+        incident.refresh_from_db()
+    return False
 
 
 def remind(incident: Incident) -> bool:
@@ -332,6 +346,13 @@ def _announce_opening(incident: Incident) -> None:
     outbox.enqueue(incident, Event.OPENED)
     announce([incident], "opened")
     log_move(incident, "")
+
+
+def _is_on_its_way(incident: Incident) -> bool:
+    """Some worker holds a message that tells of it, alone or with others."""
+    sending = NotificationState.SENDING
+    held = Q(state=sending) | Q(state=NotificationState.PENDING, digest__state=sending)
+    return Notification.objects.filter(held, incident=incident).exists()
 
 
 def _suppressed_line(incident: Incident) -> IncidentEvent:

@@ -11,11 +11,15 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from alerts.incidents import keep_back, release
 from alerts.models import AlertRule, Incident, Notification
-from alerts.services import acknowledge, end_silence, silence
+from alerts.outbox import enqueue
+from alerts.services import acknowledge, end_silence, resolve, silence
 from alerts.suppression import ancestors_of, reason_not_to_notify
 from alerts.tasks import evaluate
 from monitors.models import MaintenanceWindow, Monitor, MonitorStatus
+from tests.alerts.outbox.sending import deliver, make_told_incident, make_webhook, pass_time
+from tests.alerts.receiver import Receiver
 from tests.factories import (
     make_channel,
     make_check,
@@ -248,6 +252,57 @@ def test_an_acknowledged_incident_is_not_told_again_when_its_silence_ends() -> N
     end_silence(made)
     evaluate()
     assert ("opened", "PENDING") not in told(monitor)
+
+
+def test_a_silence_that_ends_while_a_message_is_on_its_way_loses_nothing() -> None:
+    """The sender judged while it held; the evaluator looks before the sender has kept it back."""
+    monitor, _, _ = family()
+    make_checks(monitor, False, False)
+    evaluate()
+    rows = Notification.objects.filter(incident__monitor=monitor)
+    rows.update(state="SENDING", started_at=timezone.now(), lease_until=hours(1))
+    assert keep_back(incident_of(monitor), "Silenced.")
+    evaluate()
+    assert told(monitor) == [("opened", "SENDING")]
+    rows.update(state="SUPPRESSED", suppress_reason="Silenced.", lease_until=None)
+    evaluate()
+    assert told(monitor) == [("opened", "SUPPRESSED"), ("opened", "PENDING")]
+
+
+def test_what_is_kept_back_is_noted_though_somebody_changed_the_incident() -> None:
+    monitor, _, _ = family()
+    make_checks(monitor, False, False)
+    evaluate()
+    stale = incident_of(monitor)
+    assert incident_of(monitor).update_guarded(note="changed meanwhile")
+    assert keep_back(stale, "Silenced.")
+    assert incident_of(monitor).suppress_reason == "Silenced."
+
+
+def test_what_was_released_since_it_was_read_is_kept_back_again() -> None:
+    monitor, _, _ = family()
+    make_checks(monitor, False, False)
+    evaluate()
+    assert keep_back(incident_of(monitor), "Silenced.")
+    stale = incident_of(monitor)
+    assert release(incident_of(monitor))
+    assert keep_back(stale, "Silenced again.")
+    assert incident_of(monitor).suppress_reason == "Silenced again."
+
+
+@pytest.mark.parametrize("is_grouped", [True, False])
+def test_an_end_that_tells_the_silenced_beginning_too_is_kept_back(
+    is_grouped: bool, receiver: Receiver
+) -> None:
+    incident = make_told_incident(make_webhook(receiver, is_grouped=is_grouped))
+    enqueue(incident, "opened")
+    resolve(incident, None)
+    pass_time(minutes=3)  # so late that one message is to tell both
+    silence(incident.alert_rule.tenant, reason="moving", until=hours(1))
+    deliver()
+    assert receiver.events == []
+    states = Notification.objects.order_by("seq").values_list("event", "state")
+    assert list(states) == [("opened", "SUPPRESSED"), ("resolved", "SUPPRESSED")]
 
 
 @pytest.mark.parametrize(
