@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,9 +47,13 @@ class Stream:
         return self
 
     def __exit__(self, *args: object) -> None:
+        # Closing alone would wait for the reader, and the reader for the next ping.
+        with suppress(RuntimeError, ValueError):  # the server ended it
+            self._answer.raw.shutdown()
+        self._reader.join(30)
         self._answer.close()
 
-    def wait_for(self, count: int, seconds: float = 15) -> list[Heard]:
+    def wait_for(self, count: int, seconds: float = 60) -> list[Heard]:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if len(self.heard) >= count:
