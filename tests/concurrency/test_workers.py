@@ -174,6 +174,22 @@ def test_a_lane_killed_eleven_times_in_a_minute_ends_the_supervisor(project_env:
     assert {row.context["fact"] for row in rows} == {"worker_crash"}
 
 
+def test_idle_processes_that_are_killed_stop_nobody_else(project_env: Project) -> None:
+    """Not even until the watchdog looks: a waiting worker holds the lock of the queue."""
+    cluster = project_env.start("qcluster", "--lane", "scans", WATCHDOG_SECONDS="600")
+    wait_for(lambda: len(family(cluster)) >= 10, 60, "its cluster runs")
+    lane = running_lane(cluster, "scans")
+    for number in range(1, 8):  # five workers, and who reads and writes for them
+        make_errand()
+        wait_for(lambda: done() == number, 60, "a job runs")  # noqa: B023 asked at once
+        idle = family(cluster)[3:]
+        idle[number % len(idle)].kill()
+    make_errand()
+    wait_for(lambda: done() == 8, 60, "the last one, too")
+    assert lane.is_running()
+    assert stop(cluster) == 0
+
+
 @pytest.mark.serial
 def test_the_watchdog_leaves_when_due_work_waits_and_the_queue_is_dead(
     project_env: Project,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import count
 from typing import Any
 
 import pytest
 from django.utils import timezone
+from django_q.models import OrmQ
 
 from hostmaster.core.cluster.watchdog import Watchdog
 from hostmaster.core.jobs import doorbells, engine
@@ -52,6 +54,23 @@ def test_due_work_that_nobody_claims_is_stuck_after_the_limit(clock: Clock) -> N
 def test_messages_that_nobody_reads_are_stuck_too(clock: Clock) -> None:
     doorbells.send(Lane.ALERTS, "math.fsum", [1])
     assert watch(Watchdog(Lane.ALERTS, clock), clock, 2 * LIMIT)
+
+
+def test_messages_that_come_and_are_taken_are_no_work_done(clock: Clock) -> None:
+    """A pusher that lives reads them, though nobody runs them any more."""
+    watchdog = Watchdog(Lane.ALERTS, clock)
+    for _ in range(int(LIMIT)):
+        OrmQ.objects.all().delete()
+        doorbells.send(Lane.ALERTS, "math.fsum", [1])
+        watch(watchdog, clock, 1)
+    assert watch(watchdog, clock, LIMIT / 4)
+
+
+def test_tasks_that_begin_are_no_reason_to_leave(clock: Clock) -> None:
+    begun = count(1)
+    doorbells.send(Lane.ALERTS, "math.fsum", [1])
+    watchdog = Watchdog(Lane.ALERTS, clock, lambda: next(begun))
+    assert not watch(watchdog, clock, 3 * LIMIT)
 
 
 def test_nothing_waiting_is_no_reason_to_leave(clock: Clock) -> None:

@@ -20,11 +20,11 @@ from collections.abc import Callable
 import psutil
 from django.conf import settings
 from django.db import Error, close_old_connections, connections
-from django_q.cluster import Sentinel
 from django_q.signals import post_spawn
 
 from hostmaster.core import logs
 from hostmaster.core.cluster import orphans
+from hostmaster.core.cluster.cluster_queue import LaneSentinel, Progress
 from hostmaster.core.cluster.stop_flag import StopFlag
 from hostmaster.core.cluster.watchdog import Watchdog
 from hostmaster.core.health import heartbeats
@@ -53,7 +53,8 @@ class LaneProcess:
         self._grace = float(settings.SHUTDOWN_GRACE_SECONDS)
         self._patience = float(settings.WATCHDOG_SECONDS)
         self.flag = StopFlag(self._grace)
-        self.watchdog = Watchdog(lane)
+        self._progress = Progress()
+        self.watchdog = Watchdog(lane, progress=self._progress)
         self._failing_since: float | None = None
         self._beat_at = 0.0
         self._stop_event = stopping.StopEvent()
@@ -61,6 +62,7 @@ class LaneProcess:
 
     def run(self) -> int:
         post_spawn.connect(stopping.listen, dispatch_uid="hostmaster.stopping.listen")
+        self._progress.listen()
         self.tick()  # also loads what every worker needs, once, before the forks
         self._start_cluster()
         logger.info("lane %s runs", self.lane.value)
@@ -166,4 +168,4 @@ def _run_sentinel(stop_event: stopping.StopEvent) -> None:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     orphans.die_with_parent(os.getppid())
     orphans.children_die_with_me()
-    Sentinel(stop_event, stopping.StopEvent(), uuid.uuid4())
+    LaneSentinel(stop_event, stopping.StopEvent(), uuid.uuid4())

@@ -1,6 +1,6 @@
 """The watchdog of a lane: work waits and nothing moves, so this process must go.
 
-django-q2 can stop silently (a worker killed while it held the queue's read lock stops all
+django-q2 can stop silently (a worker killed in the middle of reading its queue stops all
 others); the rows are safe, but only a new process moves them.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Any
 
 from django.conf import settings
@@ -22,9 +23,16 @@ from hostmaster.core.registry import get_registry
 class Watchdog:
     """`is_stuck()` each tick; looks at the rows a few times per `WATCHDOG_SECONDS`."""
 
-    def __init__(self, lane: Lane, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        lane: Lane,
+        clock: Callable[[], float] = time.monotonic,
+        progress: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """`progress` changes whenever a worker begins a task."""
         self._lane = lane
         self._clock = clock
+        self._progress = progress
         self._limit = float(settings.WATCHDOG_SECONDS)
         self._picture: Any = None
         self._moved_at = self._looked_at = clock()
@@ -45,7 +53,10 @@ class Watchdog:
         self._moved_at = self._looked_at = self._clock()
 
     def _look(self) -> Any:
-        """What would change if anything moved; `None` while nothing waits or all hands are full."""
+        """What would change if workers worked; `None` while nothing waits or all hands are full.
+
+        New rows and messages, and those that the pusher takes out of the broker, are no work done.
+        """
         due = sweep.due_rows(self._lane)
         depth = doorbells.lane_depth(self._lane)
         lane_drains = get_registry().lane_drains(self._lane)
@@ -54,7 +65,8 @@ class Watchdog:
             return None
         slots = [slot for drain in lane_drains for slot in drains.slots(drain)]
         turns = Lease.objects.filter(name__in=slots).aggregate(until=Max("until"))
-        return due, depth, doorbells.oldest_message(self._lane), turns["until"]
+        oldest = min(due, key=attrgetter("run_at"), default=None)
+        return oldest, turns["until"], self._progress()
 
     def _running(self) -> int:
         kinds = get_registry().lane_kinds(self._lane)

@@ -30,12 +30,6 @@ class RowBroker(ORM):  # type: ignore[misc] # django-q2 has no types
     def get_connection(list_key: str | None = None) -> Any:
         return OrmQ.objects.using(Conf.ORM)
 
-    def oldest_message(self) -> int | None:
-        """The key of the oldest message that nobody has taken."""
-        waiting = OrmQ.objects.filter(key=self.list_key, lock__lte=timezone.now())
-        oldest: int | None = waiting.order_by("pk").values_list("pk", flat=True).first()
-        return oldest
-
     def dequeue(self) -> list[tuple[int, str]] | None:
         close_old_connections()
         return self.take()

@@ -11,7 +11,6 @@ from django.db import transaction
 from django_q.brokers import Broker, get_broker
 from django_q.tasks import async_task
 
-from hostmaster.core.jobs.brokers import RowBroker
 from hostmaster.core.jobs.lanes import Lane
 from hostmaster.core.registry import get_registry
 
@@ -84,14 +83,6 @@ def send(lane: Lane, task: str, *args: Any, **options: Any) -> None:
 def lane_depth(lane: Lane) -> int:
     """Messages in this lane that no cluster has taken yet."""
     return int(lane_broker(lane).queue_size() or 0)
-
-
-def oldest_message(lane: Lane) -> int | None:
-    """The key of the lane's oldest message that no cluster has taken; `None` on Redis."""
-    broker = lane_broker(lane)
-    if not isinstance(broker, RowBroker):
-        return None
-    return broker.oldest_message()
 
 
 @cache
