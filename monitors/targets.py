@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 from hostmaster.core import crypto
 from hostmaster.core.crypto import SealContext
 from monitors.claims import Claim
-from monitors.models import Monitor, MonitorKind
+from monitors.models import Monitor
+from monitors.models.monitors import meets_certificate
 from monitors.probes.assertions import AssertionFormatError, parse_assertions
 from monitors.probes.types import Assertion, Target
 
@@ -62,8 +63,7 @@ def _parsed(text: str) -> tuple[Assertion, ...]:
 
 
 def _wants_certificate(claim: Claim) -> bool:
-    is_https = claim.kind == MonitorKind.HTTP and claim.url[:8].lower() == "https://"
-    if not (is_https and claim.check_certificate):
+    if not (claim.check_certificate and meets_certificate(claim.kind, claim.url)):
         return False
     return claim.next_certificate_at is None or claim.next_certificate_at <= claim.claimed_at
 

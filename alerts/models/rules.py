@@ -11,13 +11,13 @@ from django.db.models import Q, Value
 from django.db.models.functions import Now
 from django.utils import timezone
 
-from alerts.kinds import RuleKind, RuleSettings, problems, settings_of
+from alerts.kinds import SPECS, RuleKind, RuleSettings, problems, settings_of
 from hostmaster.core.state import VersionedModel
 
 _EMPTY_OBJECT = Value({}, output_field=models.JSONField())
 
 
-MONITOR_KINDS = frozenset({RuleKind.DOWN, RuleKind.SLOW_RESPONSE, RuleKind.SSL_EXPIRY})
+MONITOR_KINDS = frozenset(kind for kind, spec in SPECS.items() if spec.is_about_monitors)
 
 
 class Severity(models.TextChoices):
@@ -116,7 +116,7 @@ class AlertRule(VersionedModel):
             ),
             models.CheckConstraint(
                 condition=Q(monitor__isnull=True)
-                | Q(kind__in=sorted(kind.value for kind in MONITOR_KINDS)),
+                | Q(kind__in=sorted(str(kind) for kind in MONITOR_KINDS)),
                 name="alert_rules_monitor_kind",
             ),
         ]

@@ -32,6 +32,7 @@ from monitors.admin.cells import (
 )
 from monitors.admin.forms import MonitorForm
 from monitors.models import Monitor, MonitorCheck, MonitorKind, MonitorRun
+from monitors.models.monitors import meets_certificate
 from monitors.services import (
     MonitorChangedError,
     check_now,
@@ -199,8 +200,7 @@ class MonitorAdmin(EnteredAdmin):
 
     @admin.display(description="TLS")
     def tls(self, monitor: Monitor) -> str:
-        is_https = monitor.url[:8].lower() == "https://"
-        if not is_https:
+        if not meets_certificate(monitor.kind, monitor.url):
             return NOTHING
         verified = "verified" if monitor.verify_tls else "not verified"
         looked = "looked at" if monitor.check_certificate else "not looked at"

@@ -34,6 +34,11 @@ class MonitorStatus(models.TextChoices):
 UNSCHEDULED = ~Q(is_scheduled=F("enabled")) | (Q(enabled=False) & ~Q(status=MonitorStatus.PAUSED))
 
 
+def meets_certificate(kind: str, url: str) -> bool:
+    """A check of such a monitor sees the certificate of who answers."""
+    return kind == MonitorKind.HTTP and url[:8].lower() == "https://"
+
+
 class MonitorQuerySet(models.QuerySet["Monitor"]):
     """Questions about many monitors."""
 
@@ -224,5 +229,4 @@ class Monitor(VersionedModel):
     @property
     def has_certificate(self) -> bool:
         """Its checks meet a certificate that is looked at."""
-        is_https = self.kind == MonitorKind.HTTP and self.url[:8].lower() == "https://"
-        return is_https and self.check_certificate
+        return self.check_certificate and meets_certificate(self.kind, self.url)

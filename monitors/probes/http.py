@@ -177,7 +177,7 @@ class HttpEngine:
         transfer.add_times()
         if code:
             self._finish(transfer, observe_failure(transfer, code, text))
-        elif transfer.target.kind == "tcp":
+        elif transfer.target.only_connects:
             self._finish(transfer, observe_connection(transfer))
         elif self._is_redirect(transfer):
             self._follow(transfer)
@@ -232,7 +232,7 @@ class HttpEngine:
     def _finish(self, transfer: Transfer, observation: Observation) -> None:
         transfer.serial += 1  # its timers are void
         self._done.append((transfer.key, observation))
-        if transfer.target.kind == "tcp":
+        if transfer.target.only_connects:
             transfer.handle.close()  # the connection is the handle's until then
         else:
             transfer.chunks = []  # up to 1 MiB, and it may stay idle for long

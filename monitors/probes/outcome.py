@@ -11,7 +11,7 @@ from typing import Final
 
 import pycurl
 
-from monitors.probes.addresses import host_of, is_https
+from monitors.probes.addresses import host_of
 from monitors.probes.assertions import Answer, broken_claim
 from monitors.probes.certificate import explain, explain_code, report_on, utc_now
 from monitors.probes.transfer import Transfer
@@ -87,8 +87,8 @@ def report_of(transfer: Transfer, *, verified: bool) -> CertificateReport | None
 
 
 def _observation(transfer: Transfer, code: str, message: str) -> Observation:
-    is_tcp = transfer.target.kind == "tcp"
-    status = 0 if is_tcp else transfer.handle.getinfo(pycurl.RESPONSE_CODE)
+    is_answered = not transfer.target.only_connects
+    status = transfer.handle.getinfo(pycurl.RESPONSE_CODE) if is_answered else 0
     return Observation(
         success=not code,
         error_code=code,
@@ -214,8 +214,7 @@ def late_message(transfer: Transfer) -> str:
         return f"The host name was not found within {connecting}."
     if not handle.getinfo(pycurl.CONNECT_TIME):
         return f"No connection within {connecting}."
-    is_secret = is_https(transfer.url) and transfer.target.kind != "tcp"
-    if is_secret and not handle.getinfo(pycurl.APPCONNECT_TIME):
+    if transfer.speaks_tls and not handle.getinfo(pycurl.APPCONNECT_TIME):
         return f"The TLS handshake was not done within {connecting}."
     if not transfer.has_all_headers:
         return f"No answer headers within {min(total, limits.header_seconds):g} s."

@@ -101,7 +101,7 @@ class Transfer:
         self.is_trust_settled = target.verify_tls
         self.reads_body = bool(target.keyword) or needs_body(target.assertions)
         self.reads_headers = self.reads_body or bool(target.assertions)
-        if target.kind == "tcp":
+        if target.only_connects:
             self.url, self.method = tcp_url(target.url), ""
             self.denied_ports = EVERY_PORT
             return
@@ -136,7 +136,7 @@ class Transfer:
             pycurl.CONNECTTIMEOUT_MS,
             max(1, int(min(remaining, self.limits.connect_seconds) * 1000)),
         )
-        if self.target.kind == "tcp":
+        if self.target.only_connects:
             set_option(pycurl.CONNECT_ONLY, 1)
             return
         # A handle mostly meets checks of the same kind, and each option costs.
@@ -197,13 +197,16 @@ class Transfer:
         """Seconds from the start of the hop to the request, 0 before that."""
         return float(self.handle.getinfo(pycurl.PRETRANSFER_TIME))
 
+    @property
+    def speaks_tls(self) -> bool:
+        return is_https(self.url) and not self.target.only_connects
+
     def is_looking_up(self) -> bool:
         return not self.refused and not self.handle.getinfo(pycurl.NAMELOOKUP_TIME)
 
     def has_connected(self) -> bool:
         """Did this hop get as far as asking, its TLS included?"""
-        secret = is_https(self.url) and self.target.kind != "tcp"
-        last = pycurl.APPCONNECT_TIME if secret else pycurl.CONNECT_TIME
+        last = pycurl.APPCONNECT_TIME if self.speaks_tls else pycurl.CONNECT_TIME
         return bool(self.handle.getinfo(last))
 
     def _open_handle(self, ca_path: str, pinned_names: list[str]) -> Any:

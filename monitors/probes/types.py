@@ -21,6 +21,9 @@ class Assertion:
     value: str | int | float | bool | None = None
 
 
+CONNECT_ONLY = frozenset({"tcp"})  # kinds whose check is over when the connection is there
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """What to probe. `url` is `http://`, `https://` or, for kind tcp, `tcp://host:port`."""
@@ -41,6 +44,10 @@ class Target:
     verify_tls: bool = True
     min_tls_version: str = "1.2"
     wants_certificate: bool = False
+
+    @property
+    def only_connects(self) -> bool:
+        return self.kind in CONNECT_ONLY
 
 
 @dataclass(frozen=True, slots=True)
