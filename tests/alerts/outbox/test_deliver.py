@@ -10,7 +10,7 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from alerts import claims, delivery, settling
+from alerts import claims, delivery, retry_tables, settling
 from alerts.models import AlertChannel, DeliveryAttempt, Incident, Notification
 from alerts.outbox import NotReplayableError, enqueue, replay
 from alerts.transports.base import Outcome
@@ -156,7 +156,7 @@ def test_after_120_hours_of_failures_a_channel_is_switched_off(receiver: Receive
 
 def test_what_is_too_old_expires_and_may_be_replayed(receiver: Receiver) -> None:
     (row,) = enqueue(make_told_incident(make_webhook(receiver)), "opened")
-    pass_time(hours=81)
+    pass_time(hours=97)
     assert delivery.expire_old() == 1
     assert deliver() == 0
     assert states(row) == [State.EXPIRED]
@@ -186,6 +186,13 @@ def test_the_tables_last_as_long_as_their_specifications_say(receiver: Receiver)
         )
     assert (row.state, row.attempts) == (State.FAILED, 10)
     assert timedelta(hours=75.6 * 0.8) < waited < timedelta(hours=75.6 * 1.2)
+
+
+@pytest.mark.parametrize("kind", ["webhook", "slack"])
+def test_the_last_try_comes_in_time_however_waits_are_jittered(kind: str) -> None:
+    longest = sum(retry_tables.delays(kind), timedelta()) * (1 + retry_tables.JITTER)
+    now = timezone.now()
+    assert now + longest < retry_tables.deliver_by(kind, now)
 
 
 def test_a_sent_notification_is_replayed_under_its_id(receiver: Receiver) -> None:
