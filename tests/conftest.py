@@ -13,8 +13,15 @@ from pytest_django import DjangoDbBlocker
 
 from tests.aws_simulator.fixtures import aws_simulator, fault_proxy, simulator_process
 from tests.projects import Project, ProjectMaker
+from tests.stragglers import wait_for_stragglers
 
 __all__ = ["aws_simulator", "fault_proxy", "simulator_process"]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown() -> None:
+    """Before the fixtures go, the database with them."""
+    wait_for_stragglers()
 
 
 @pytest.fixture(scope="session")

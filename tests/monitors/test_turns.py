@@ -82,7 +82,7 @@ def test_a_turn_ends_on_time_however_much_is_due(tenant: Tenant, site: Site) -> 
 
     tasks.drain_checks(drains.Turn(1.0))
 
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 8  # a check alone may take 10
     site.release.set()
     wait_for_checks(30)
 

@@ -21,7 +21,8 @@ from tests.alerts.outbox.sending import (
 )
 from tests.alerts.receiver import Answer, Received, Receiver
 
-pytestmark = [pytest.mark.django_db, pytest.mark.both_databases]
+# What outlasts a short turn is settled by its own thread, on its own connection.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 State = Notification.State
 
 
