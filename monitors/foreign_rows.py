@@ -35,11 +35,16 @@ def tell_of_unreadable() -> int:
 
 
 def _tell(group: list[SetAsideCheck]) -> None:
-    first, named = group[0], ", ".join(row.check_id for row in group[:NAMED])
+    first, named = group[0], ", ".join(_shown(row.check_id) for row in group[:NAMED])
     more = f" and {len(group) - NAMED} more" if len(group) > NAMED else ""
     message = (
-        f"Left out of monitor_checks: row {named}{more} of monitor {first.monitor_id}, "
-        f"whose {first.column_name} cannot be read: {(first.value or '')[:100]!r}."
+        f"Left out of monitor_checks: row {named}{more} of monitor {_shown(first.monitor_id)}, "
+        f"whose {first.column_name} cannot be read: {_shown(first.value or '')}."
     )
     logger.warning(message)
     system_log.record("monitors", "warning", message, error_message=first.error_message or "")
+
+
+def _shown(text: str) -> str:
+    """Whatever it is: one line, and not long."""
+    return repr(text[:100])

@@ -59,6 +59,7 @@ REGISTRY = AppRegistry(
         ),
     ),
     retention=(
+        Retention("monitors.SetAsideCheck", "set_aside_at", keep=timedelta(hours=48)),
         Retention("monitors.MonitorCheck", "checked_at", keep=timedelta(hours=48)),
         Retention(
             "monitors.MonitorRollup", "bucket", keep=timedelta(days=14), only={"period": "5m"}

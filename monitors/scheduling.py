@@ -105,15 +105,18 @@ def _follow(keys: list[UUID], seen: list[Monitor]) -> int:
     MonitorRun.objects.bulk_update([runs[monitor.pk] for monitor in switched], _MOVED)
     reasons = {True: NEW_REASON, False: PAUSED_REASON}
     intervals.record([intervals.Change(m.pk, _state(m), now, reasons[m.enabled]) for m in monitors])
+    followed = 0
     for enabled, reason in reasons.items():
         pks = [monitor.pk for monitor in monitors if monitor.enabled is enabled]
-        Monitor.objects.filter(pk__in=pks, enabled=enabled).update(
+        followed += Monitor.objects.filter(pk__in=pks, enabled=enabled).update(
+            enabled=enabled,  # by plain SQL it may be a text, which SQLite takes for off
             is_scheduled=enabled,
             status=MonitorStatus.UNKNOWN if enabled else MonitorStatus.PAUSED,
             status_since=now,
             status_reason=reason,
         )
-    return len(monitors)
+    # Not how many there were: what cannot be changed would be found for ever.
+    return followed
 
 
 def _state(monitor: Monitor) -> MonitorStatus:

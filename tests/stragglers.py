@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 
 from alerts import delivery
 
@@ -17,6 +18,7 @@ def wait_for_stragglers() -> None:
     if delivery._pool_of.cache_info().currsize:
         delivery._pool_of(os.getpid()).shutdown(wait=False)
         delivery._pool_of.cache_clear()
+    ends = time.monotonic() + SECONDS
     for thread in threading.enumerate():
         if thread.name.startswith(NAMES):
-            thread.join(SECONDS)
+            thread.join(max(ends - time.monotonic(), 0))

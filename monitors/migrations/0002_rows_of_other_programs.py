@@ -42,7 +42,7 @@ _IS_OUR_TIME = (
 _TIME = f"""(
 SELECT CASE WHEN STRFTIME('{_SECOND}', second, '+0 days') IS second AND separator IN (' ', 'T', 't')
     AND {_IS_FRACTION.format('fraction')} AND STRFTIME('{_SECOND}', second || zone) >= '0001'
-    THEN STRFTIME('{_SECOND}', second || zone) || SUBSTR(fraction, 1, 7) END
+    THEN STRFTIME('{_SECOND}', second || zone) || SUBSTR(fraction || SUBSTR('000000', 1, 6 * (fraction <> '')), 1, 7) END
 FROM (
     SELECT second, separator, RTRIM(SUBSTR(rest, 1, LENGTH(rest) - length_of_zone)) AS fraction,
         CASE length_of_zone WHEN 6 THEN SUBSTR(rest, -6) WHEN 3 THEN SUBSTR(rest, -3) || ':00'
@@ -99,6 +99,8 @@ BEGIN
     SELECT CASE {names} END, CASE {values} END, {id}, {monitor_id}, {message}
     FROM monitor_checks WHERE rowid = NEW.rowid AND {mark} IN ({columns});
     DELETE FROM monitor_checks WHERE rowid = NEW.rowid AND {mark} IN ({columns});
+    -- OR IGNORE holds in here too: the row is there already, in our form, and this one unchanged.
+    DELETE FROM monitor_checks WHERE rowid = NEW.rowid AND NOT {is_our_key};
 END
 """
 _EVENTS = {
@@ -125,6 +127,8 @@ BEGIN
     SELECT RAISE(ABORT, 'monitors: a time cannot be read') WHERE {_IS_NO_TIME};
     UPDATE monitors SET id = {_KEY.format("NEW.id")}, tenant_id = {_KEY.format("NEW.tenant_id")},
         {_OUR_TIMES} WHERE rowid = NEW.rowid;
+    DELETE FROM monitors WHERE rowid = NEW.rowid
+        AND NOT ({_IS_OUR_KEY.format("id")} AND {_IS_OUR_KEY.format("tenant_id")});
 END
 """
 
@@ -163,6 +167,7 @@ def _trigger(name: str, event: str) -> str:
         message=_as_text("NEW.error_message"),
         mark=_MARK,
         columns=", ".join(_COLUMNS),
+        is_our_key=_IS_OUR_KEY.format("id"),
     )
 
 

@@ -38,7 +38,7 @@ def monitor(tenant: Tenant) -> Monitor:
     return services.add_monitor(tenant, name="Site", url="http://example.com")
 
 
-def insert(monitor: Monitor, **values: Any) -> None:
+def insert(monitor: Monitor, how: str = "INSERT", /, **values: Any) -> None:
     """As a program that knows nothing of ours."""
     row = {
         "id": str(uuid4()),
@@ -48,7 +48,7 @@ def insert(monitor: Monitor, **values: Any) -> None:
         **values,
     }
     marks = ", ".join(["%s"] * len(row))
-    statement = f"INSERT INTO monitor_checks ({', '.join(row)}) VALUES ({marks})"
+    statement = f"{how} INTO monitor_checks ({', '.join(row)}) VALUES ({marks})"
     with connection.cursor() as cursor:
         cursor.execute(statement, list(row.values()))
 
@@ -70,6 +70,7 @@ READABLE = {
     "2026-01-01 08:30:15-04": MOMENT,
     "2025-12-31T22:30:15-14:00": MOMENT,
     "2026-01-01 12:30:15.123456": EXACT,
+    "2026-01-01T12:30:15.5Z": MOMENT.replace(microsecond=500_000),
     "2026-01-01T12:30:15.123456Z": EXACT,
     "2026-01-01T12:30:15.123456789+00:00": EXACT,
     "2026-01-01 12:30:15.123456789 +0000 UTC": EXACT,
@@ -212,9 +213,9 @@ def test_a_program_that_never_gets_it_right_fills_no_log(
     assert foreign_rows.tell_of_unreadable() == 0
 
 
-def insert_monitor(**values: Any) -> None:
+def insert_monitor(how: str = "INSERT", /, **values: Any) -> None:
     marks = ", ".join(["%s"] * len(values))
-    statement = f"INSERT INTO monitors ({', '.join(values)}) VALUES ({marks})"
+    statement = f"{how} INTO monitors ({', '.join(values)}) VALUES ({marks})"
     with connection.cursor() as cursor:
         cursor.execute(statement, list(values.values()))
 
@@ -232,6 +233,31 @@ def test_a_monitor_whose_key_is_in_another_form_is_checked_like_the_others(
     assert {claim.key for claim in claims.claim_due(10, "worker")} == {monitor.pk, key}
     assert Monitor.objects.get(pk=key).created_at == MOMENT
     connection.check_constraints()
+
+
+def test_rows_put_in_again_unless_they_are_there_stay_one(monitor: Monitor) -> None:
+    """The conflict of an outer OR IGNORE decides what a trigger's statements do, too."""
+    check = {"id": str(uuid4()), "checked_at": "2026-01-01T12:30:15Z"}
+    raw = {
+        "id": str(uuid4()),
+        "tenant_id": monitor.tenant_id.hex,
+        "name": "Raw",
+        "url": "http://a.b",
+    }
+    for _ in range(2):
+        insert(monitor, "INSERT OR IGNORE", **check)
+        insert_monitor("INSERT OR IGNORE", **raw)
+    insert(monitor, "INSERT OR IGNORE", **{**check, "checked_at": "2026-02-30T00:00:00Z"})
+    assert [row.checked_at for row in MonitorCheck.objects.all()] == [MOMENT]
+    assert Monitor.objects.filter(name="Raw").count() == 1
+
+
+def test_a_switch_that_is_neither_on_nor_off_holds_nobody_up(monitor: Monitor) -> None:
+    for value in ("'perhaps'", "2"):
+        with connection.cursor() as cursor:
+            cursor.execute(f"UPDATE monitors SET enabled = {value}")
+        assert scheduling.follow_enabled() <= 1
+    assert monitor.name == Monitor.objects.get().name
 
 
 @pytest.mark.parametrize("wrong", [{"id": "seven"}, {"created_at": "2026-02-30 00:00:00"}])

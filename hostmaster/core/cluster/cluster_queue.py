@@ -1,7 +1,8 @@
-"""What django-q2's queues between processes lack: to survive the death of who reads them.
+"""What django-q2's queues between processes lack: to survive the death of who uses them.
 
-A waiting worker holds the lock for reading, and a `multiprocessing.Lock` of a killed process
-stays taken: until the watchdog's limit, nobody of the lane would read any more.
+A `multiprocessing.Lock` of a killed process stays taken. A waiting worker holds the one for
+reading, so nobody of the lane would read any more; one that ends a task holds its timer's, which
+the sentinel wants before it asks whether the worker lives.
 """
 
 from __future__ import annotations
@@ -9,22 +10,24 @@ from __future__ import annotations
 import fcntl
 import tempfile
 import time
-from multiprocessing import RawValue
+from multiprocessing import RawValue, Value
 from typing import Any
 
 from django_q.cluster import Sentinel
 from django_q.signals import pre_execute
+from django_q.worker import worker
 
 STEP_SECONDS = 0.01
 
 
-class ReadLock:
-    """Stands for the lock of a `multiprocessing.Queue`; the kernel frees it when its holder dies.
+class ProcessLock:
+    """A lock that the kernel frees when the process that holds it dies.
 
-    For one thread of each process, and one such lock a process: what holds it is the process.
+    For one thread of each process, which may take it again while it has it.
     """
 
     def __init__(self) -> None:
+        self._depth = 0
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 held as long as the process lives
 
     def __enter__(self) -> bool:
@@ -34,18 +37,23 @@ class ReadLock:
         self.release()
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
-        if block and timeout is None:
-            fcntl.lockf(self._file, fcntl.LOCK_EX)
+        if self._depth or (block and timeout is None):
+            if not self._depth:
+                fcntl.lockf(self._file, fcntl.LOCK_EX)
+            self._depth += 1
             return True
         ends = time.monotonic() + (timeout or 0.0)
         while not self._try():
             if not block or time.monotonic() >= ends:
                 return False
             time.sleep(STEP_SECONDS)
+        self._depth += 1
         return True
 
     def release(self) -> None:
-        fcntl.lockf(self._file, fcntl.LOCK_UN)
+        self._depth -= 1
+        if not self._depth:
+            fcntl.lockf(self._file, fcntl.LOCK_UN)
 
     def _try(self) -> bool:
         try:
@@ -76,10 +84,16 @@ class Progress:
 
 
 class LaneSentinel(Sentinel):  # type: ignore[misc] # django-q2 is untyped
-    """django-q2's sentinel, whose workers and monitor leave no lock behind."""
+    """django-q2's sentinel, whose workers and monitor leave no lock for reading and no timer
+    behind. The locks for writing are as they were: see docs/adr/0006."""
 
     def spawn_cluster(self) -> None:
         queues: list[Any] = [self.task_queue, self.result_queue]
         for queue in queues:
-            queue._rlock = ReadLock()  # before anybody is forked who uses it
+            queue._rlock = ProcessLock()  # before anybody is forked who uses it
         super().spawn_cluster()
+
+    def spawn_worker(self) -> None:
+        lock: Any = ProcessLock()  # anything that can be acquired is a lock to it
+        timer = Value("f", -1, lock=lock)
+        self.spawn_process(worker, self.task_queue, self.result_queue, timer, self.timeout)

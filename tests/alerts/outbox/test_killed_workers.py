@@ -77,7 +77,7 @@ def test_a_lane_killed_as_a_whole_leaves_the_next_one_nothing_to_wait_for(
     """Neither its turn nor what it was sending."""
     lane = ("qcluster", "--lane", "alerts")
     environment = {**ENVIRONMENT, "LEASE_SECONDS": "300"}
-    with Receiver(Answer(seconds=5)) as receiver:
+    with Receiver(Answer(seconds=25)) as receiver:
         owe(make_channels(receiver, 1), 1)
         cluster = project_env.start(*lane, **environment)
         wait_for(lambda: receiver.count() == 1, 60, "the message is on its way")
