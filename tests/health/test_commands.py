@@ -49,8 +49,9 @@ def test_a_process_with_live_workers_ends_with_zero_and_json_on_stdout(
     for lane in Lane:
         Heartbeat.objects.create(name=lane.value, kind="worker", lane=lane.value, host="h", pid=1)
     # On a busy machine their beats must not be old when the command has started, nor checks slow.
-    patient = {"HEARTBEAT_SECONDS": "600", "HEALTH_CHECK_SECONDS": "30"}
-    done = project_env.manage("check_health", "--json", check=False, **patient)
+    done = project_env.manage(
+        "check_health", "--json", check=False, HEARTBEAT_SECONDS="600", HEALTH_CHECK_SECONDS="30"
+    )
     answer = json.loads(done.stdout)
     code = {"healthy": 0, "degraded": 1}[answer["status"]]  # a noisy machine may be slow
     assert done.returncode == code
